@@ -9,6 +9,11 @@ pub(crate) const KEYS: &str = "id, status, name, prefix, queue, partition, execu
                                forked-from, created-after, created-before, started-after, started-before, \
                                completed-after, completed-before, label.NAME";
 
+/// Those whose value is a time.
+#[cfg(feature = "cli")]
+pub(crate) const TIMES: [&str; 6] =
+    ["created-after", "created-before", "started-after", "started-before", "completed-after", "completed-before"];
+
 /// The filter with another condition; `None` if no condition has this name.
 ///
 /// # Errors

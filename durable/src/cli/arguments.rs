@@ -4,8 +4,8 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::commands::{
-    cancel, completions, context, control, dashboard, doctor, enqueue, executor, gc, health, history, ls, migrate,
-    queue, reset, schedule, send, show, status, verify, version,
+    cancel, completions, context, control, dashboard, doctor, enqueue, executor, fork, gc, health, history, ls,
+    messages, migrate, place, queue, reset, schedule, send, show, status, verify, version,
 };
 
 const STYLES: Styles = Styles::styled()
@@ -18,15 +18,15 @@ const EXIT_CODES: &str = "Exit codes:
   0  done
   1  failed, or a check found something
   2  the command line cannot be understood
-  3  there is no workflow, queue, schedule or context of this name
-  4  nothing was done: refused, or not confirmed
+  3  there is no workflow, queue, schedule, version or context of this name
+  4  nothing was done, or not for all: refused, or not confirmed
   5  the database cannot be reached
   6  the schema is missing, or of another release";
 
 /// See and steer durable workflows.
 #[derive(Debug, Parser)]
 #[command(name = "durable", bin_name = "durable", version, styles = STYLES, after_help = EXIT_CODES)]
-#[command(disable_help_subcommand = true, arg_required_else_help = true, max_term_width = 100)]
+#[command(arg_required_else_help = true, max_term_width = 100)]
 pub(super) struct CommandLine {
     #[command(flatten)]
     pub(super) options: GlobalOptions,
@@ -75,15 +75,21 @@ pub(super) enum Command {
     Status(status::StatusArguments),
     Ls(ls::LsArguments),
     Show(show::ShowArguments),
+    Messages(messages::MessagesArguments),
+    Events(messages::EventsArguments),
+    Stream(messages::StreamArguments),
     Enqueue(enqueue::EnqueueArguments),
     Start(enqueue::StartArguments),
     Send(send::SendArguments),
     Cancel(cancel::CancelArguments),
     Resume(control::ResumeArguments),
-    Restart(control::RestartArguments),
-    Fork(control::ForkArguments),
+    Restart(fork::RestartArguments),
+    Fork(fork::ForkArguments),
     Delete(control::DeleteArguments),
     Label(control::LabelArguments),
+    Move(place::MoveArguments),
+    Priority(place::PriorityArguments),
+    Delay(place::DelayArguments),
     #[command(subcommand)]
     Queue(queue::QueueCommand),
     #[command(subcommand)]

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use crate::error_scope::is_about_one;
 use crate::{Error, ErrorKind};
 
 /// What a script can tell apart. `--help` and the guide list them.
@@ -12,9 +13,9 @@ pub(super) enum Exit {
     Failed = 1,
     /// The command line cannot be understood. Clap uses the same code.
     Usage = 2,
-    /// There is no workflow, queue, schedule or context of this name.
+    /// There is no workflow, queue, schedule, version or context of this name.
     NotFound = 3,
-    /// Nothing was done: it was refused, or not confirmed.
+    /// Nothing was done, or not for all: it was refused, or not confirmed.
     Refused = 4,
     /// The database cannot be reached.
     Unreachable = 5,
@@ -26,6 +27,7 @@ pub(super) enum Exit {
 #[derive(Debug)]
 pub(super) struct Failure {
     pub(super) exit: Exit,
+    about_one: bool,
     message: String,
     /// What to do.
     hint: Option<String>,
@@ -35,12 +37,24 @@ pub(super) type Result<T, E = Failure> = std::result::Result<T, E>;
 
 impl Failure {
     pub(super) fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into(), hint: None }
+        let about_one = matches!(exit, Exit::NotFound | Exit::Refused);
+        Self { exit, about_one, message: message.into(), hint: None }
     }
 
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+
+    /// The same, about one workflow of several.
+    pub(super) fn about_one(mut self) -> Self {
+        self.about_one = true;
+        self
+    }
+
+    /// Whether it is about one workflow, so that the change of the next one may succeed.
+    pub(super) fn is_about_one(&self) -> bool {
+        self.about_one
     }
 
     pub(super) fn message(&self) -> &str {
@@ -78,7 +92,7 @@ impl From<Error> for Failure {
             ErrorKind::Config => Exit::Schema,
             _ => Exit::Failed,
         };
-        Self::new(exit, error.to_string())
+        Self { about_one: is_about_one(&error), ..Self::new(exit, error.to_string()) }
     }
 }
 

@@ -2,14 +2,20 @@
 //! the public interface of [`Client`](crate::Client) alone.
 
 mod arguments;
+mod columns;
 mod commands;
 mod contexts;
 mod exit;
+mod filter;
 mod output;
 mod selection;
 mod session;
+mod suggest;
 mod text;
 mod timeline;
+mod values;
+mod waiting;
+mod why;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -18,8 +24,8 @@ use clap::Parser;
 
 use self::arguments::{Command, CommandLine};
 use self::commands::{
-    cancel, completions, context, control, dashboard, doctor, enqueue, executor, gc, health, history, ls, migrate,
-    queue, reset, schedule, send, show, status, verify, version,
+    cancel, completions, context, control, dashboard, doctor, enqueue, executor, fork, gc, health, history, ls,
+    messages, migrate, place, queue, reset, schedule, send, show, status, verify, version,
 };
 use self::exit::{Exit, Failure, Result};
 use self::session::Session;
@@ -97,13 +103,19 @@ async fn execute(command_line: CommandLine, application: Option<Builder>) -> Res
         Command::Send(arguments) => send::run(&session, &arguments).await?,
         Command::Cancel(arguments) => cancel::run(&session, &arguments).await?,
         Command::Resume(arguments) => control::resume(&session, &arguments).await?,
-        Command::Restart(arguments) => control::restart(&session, &arguments).await?,
-        Command::Fork(arguments) => control::fork(&session, &arguments).await?,
+        Command::Restart(arguments) => fork::restart(&session, &arguments).await?,
+        Command::Fork(arguments) => fork::fork(&session, &arguments).await?,
         Command::Delete(arguments) => control::delete(&session, &arguments).await?,
+        Command::Move(arguments) => place::to_queue(&session, &arguments).await?,
+        Command::Priority(arguments) => place::priority(&session, &arguments).await?,
+        Command::Delay(arguments) => place::delay(&session, &arguments).await?,
+        Command::Messages(arguments) => messages::messages(&session, &arguments).await?,
+        Command::Events(arguments) => messages::events(&session, &arguments).await?,
+        Command::Stream(arguments) => messages::stream(&session, &arguments).await?,
         Command::Label(arguments) => control::label(&session, &arguments).await?,
         Command::Queue(command) => queue::run(&session, &command).await?,
         Command::Schedule(command) => schedule::run(&session, &command).await?,
-        Command::Version(command) => version::run(&session, &command).await?,
+        Command::Version(command) => return version::run(&session, &command).await,
         Command::Export(arguments) => history::export(&session, &arguments).await?,
         Command::Import(arguments) => history::import(&session, &arguments).await?,
         Command::Executor(command) => executor::run(&session, &command).await?,

@@ -2,16 +2,15 @@
 
 use std::io::{IsTerminal, Write};
 
-use comfy_table::{Attribute, Cell, Color, ColumnConstraint, ContentArrangement, Table, presets};
+use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
 use serde::Serialize;
 
 use super::arguments::Format;
+use super::columns;
 use super::exit::{Exit, Failure, Result};
 
 /// The width of output that goes to a file, to another program, or to a terminal without a width.
 const WIDTH_WITHOUT_TERMINAL: u16 = 160;
-/// The headings of columns whose words a person copies: they are not broken over lines, whatever the width is.
-const UNBROKEN: [&str; 6] = ["ID", "NAME", "WORKFLOW", "EXECUTOR", "VERSION", "POSITION"];
 
 /// How a command writes its result.
 #[derive(Debug, Clone, Copy)]
@@ -63,15 +62,15 @@ impl Output {
             Format::Table => {
                 let mut table = Self::table();
                 table.set_header(headings.iter().map(|it| self.heading(it)));
-                for (column, heading) in table.column_iter_mut().zip(headings) {
-                    if UNBROKEN.contains(heading) {
-                        column.set_constraint(ColumnConstraint::ContentWidth);
-                    }
-                }
                 for row in rows {
                     table.add_row(cells(row).into_iter().map(|(text, tone)| self.cell(&text, tone)));
                 }
-                Self::print_table(&table)
+                let left_out = columns::fit(&mut table, headings, known_width(), WIDTH_WITHOUT_TERMINAL);
+                Self::print_table(&table)?;
+                if !left_out.is_empty() {
+                    eprintln!("left out, because the lines are narrow: {}; -o json has all", left_out.join(", "));
+                }
+                Ok(())
             }
         }
     }
@@ -126,12 +125,17 @@ impl Output {
     }
 }
 
-/// How many columns the output has: those of the variable `COLUMNS`, or else of the terminal.
-fn width() -> u16 {
+/// How many columns the output has.
+pub(super) fn width() -> u16 {
+    known_width().unwrap_or(WIDTH_WITHOUT_TERMINAL)
+}
+
+/// The number of the variable `COLUMNS`, or else that of the terminal.
+fn known_width() -> Option<u16> {
     let variable = std::env::var("COLUMNS").ok().and_then(|it| it.trim().parse().ok());
     // A terminal that does not know its width says 0.
     let terminal = || Some(Table::new()).filter(|_| std::io::stdout().is_terminal()).and_then(|it| it.width());
-    variable.or_else(terminal).filter(|it| *it > 0).unwrap_or(WIDTH_WITHOUT_TERMINAL)
+    variable.or_else(terminal).filter(|it| *it > 0)
 }
 
 /// The text in lines of this width. Words that are longer, such as ids, stay whole.

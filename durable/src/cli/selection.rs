@@ -3,35 +3,36 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{ArgGroup, Args, value_parser};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
+use serde_json::Value;
 
 use super::arguments::Format;
+use super::commands::show::not_found;
 use super::exit::{Exit, Failure, Result};
+use super::filter::{filter_of, ids_of};
 use super::output::print_line;
 use super::session::Session;
-use crate::conditions::{KEYS, with_condition};
-use crate::error_scope::is_about_one;
-use crate::{Bulk, BulkCall, Client, Error, Filter, GroupBy};
-
-/// How many workflows are read at once.
-const PAGE: u32 = 200;
+use super::text::{groups, workflows};
+use crate::{Bulk, BulkCall, Client, Filter, GroupBy, WorkflowCounts};
 
 /// The ids, or the conditions.
 #[derive(Debug, Args)]
+#[group(skip)]
+#[command(group(ArgGroup::new("selected").required(true).args(["ids", "conditions"])))]
 pub(super) struct Selection {
     /// The ids of the workflows
-    #[arg(value_name = "ID", required_unless_present = "conditions", conflicts_with = "conditions")]
+    #[arg(value_name = "ID")]
     ids: Vec<String>,
     /// All that match: status=error,name=checkout,label.tenant=acme
     #[arg(long = "where", value_name = "KEY=VALUE,..", value_delimiter = ',')]
     conditions: Vec<String>,
-    /// Only say how many there are, and change nothing
+    /// Only say how many there are, by status, and change nothing
     #[arg(long)]
     dry_run: bool,
     /// Change at most so many in a second, so that other work has room
-    #[arg(long, value_name = "NUMBER", requires = "conditions")]
+    #[arg(long, value_name = "NUMBER", requires = "conditions", value_parser = value_parser!(u32).range(1..))]
     per_second: Option<u32>,
 }
 
@@ -50,18 +51,41 @@ struct Tally {
 struct ChangedWorkflow<'a> {
     id: &'a str,
     result: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    returned: Option<Value>,
+}
+
+/// What a change gives to print.
+#[derive(Debug, Default)]
+pub(super) struct Done {
+    /// What was done, if it is not the usual; or the id of the new workflow, where one is made.
+    pub(super) detail: String,
+    /// What the workflow returned, if that was waited for.
+    pub(super) returned: Option<Value>,
+}
+
+impl From<String> for Done {
+    fn from(detail: String) -> Self {
+        Self { detail, returned: None }
+    }
+}
+
+impl From<()> for Done {
+    fn from((): ()) -> Self {
+        Self::default()
+    }
 }
 
 impl Selection {
     /// Carries the change out, after a question: for each id, or in batches for all that match. `verb` and `done` name
     /// what happens, as in "cancel" and "cancelled". The change gives what to print for a workflow; without a call in
     /// bulk it makes a new one, whose id it gives, and is made for each that matches, too.
-    pub(super) async fn apply(
+    pub(super) async fn apply<D: Into<Done>>(
         &self,
         session: &Session,
         verb: &str,
         done: &str,
-        change: impl AsyncFn(&Client, &str) -> Result<String, Error>,
+        change: impl AsyncFn(&Client, &str) -> Result<D>,
         in_bulk: impl FnOnce(&Bulk) -> Option<BulkCall>,
     ) -> Result<()> {
         if self.conditions.is_empty() && !self.dry_run {
@@ -70,20 +94,19 @@ impl Selection {
         let filter = self.filter()?;
         let client = session.connect().await?;
         let counts = client.count_workflows(filter.clone(), GroupBy::Status).await?;
-        let number = format!("{}{}", if counts.capped { "at least " } else { "" }, counts.total);
         if self.dry_run || counts.total == 0 {
             for id in &self.ids {
                 if client.workflow(id).await?.is_none() {
-                    return Err(Failure::new(Exit::NotFound, format!("no workflow has the id {id:?}")));
+                    return Err(not_found(&client, id).await);
                 }
             }
             client.close().await;
-            return session.output.done(
-                &counts,
-                &format!("{number} {}", if counts.total == 1 { "workflow matches" } else { "workflows match" }),
-            );
+            let verb = if counts.total == 1 { "matches" } else { "match" };
+            return session
+                .output
+                .done(&counts, &format!("{} {verb}{}", number_of(&counts), by_status(&counts, ": ", "")));
         }
-        session.confirm_always(&format!("{verb} {number} workflows"))?;
+        session.confirm_always(&format!("{verb} {}{}", number_of(&counts), by_status(&counts, " (", ")")))?;
         let bar = progress_bar(session, counts.total);
         let tally = match in_bulk(&client.bulk(filter.clone())) {
             Some(call) => {
@@ -100,18 +123,26 @@ impl Selection {
         client.close().await;
         let refused = if tally.refused == 0 { String::new() } else { format!(", {} refused", tally.refused) };
         session.output.done(&tally, &format!("{} {done}{refused}", tally.done))?;
-        if tally.done == 0 { Err(Failure::new(Exit::Refused, "nothing was changed")) } else { Ok(()) }
+        match tally {
+            Tally { done: 0, .. } => Err(Failure::new(Exit::Refused, "nothing was changed")),
+            Tally { refused: 0, .. } => Ok(()),
+            Tally { refused, .. } => {
+                let message =
+                    format!("{} left as {}", workflows(refused), if refused == 1 { "it is" } else { "they are" });
+                Err(Failure::new(Exit::Refused, message))
+            }
+        }
     }
 
     /// Makes new workflows one by one, and prints the id of each. The ids are read first, because a new one may match the
     /// conditions, too.
-    async fn apply_to_all(
+    async fn apply_to_all<D: Into<Done>>(
         &self,
         session: &Session,
         bar: &ProgressBar,
         client: &Client,
         filter: Filter,
-        change: &impl AsyncFn(&Client, &str) -> Result<String, Error>,
+        change: &impl AsyncFn(&Client, &str) -> Result<D>,
     ) -> Result<Tally> {
         let mut tally = Tally::default();
         let mut pace = self.per_second.map(|most| tokio::time::interval(Duration::from_secs(1) / most.max(1)));
@@ -120,18 +151,19 @@ impl Selection {
                 pace.tick().await;
             }
             match change(client, &id).await {
-                Ok(new) => {
+                Ok(done) => {
+                    let new = done.into().detail;
                     tally.done += 1;
                     if session.output.format() == Format::Table {
                         bar.suspend(|| print_line(&format!("{id}: {new}")))?;
                     }
                     tally.new.insert(id, new);
                 }
-                Err(error) if is_about_one(&error) => {
+                Err(failure) if failure.is_about_one() => {
                     tally.refused += 1;
-                    bar.suspend(|| eprintln!("{id}: {error}"));
+                    bar.suspend(|| eprintln!("{id}: {}", failure.message()));
                 }
-                Err(error) => return Err(error.into()),
+                Err(failure) => return Err(failure),
             }
             bar.inc(1);
         }
@@ -139,48 +171,77 @@ impl Selection {
         Ok(tally)
     }
 
-    /// How many ids there are.
-    pub(super) fn ids(&self) -> usize {
-        self.ids.len()
+    /// The ids; none where there are conditions.
+    pub(super) fn ids(&self) -> &[String] {
+        &self.ids
+    }
+
+    /// The id of the single workflow that would be changed.
+    pub(super) fn dry_run_of_one(&self) -> Option<&str> {
+        match self.ids.as_slice() {
+            [id] if self.dry_run => Some(id),
+            _ => None,
+        }
     }
 
     fn filter(&self) -> Result<Filter> {
+        let selects_all = !self.conditions.is_empty() && self.conditions.iter().all(|it| it == "prefix=");
+        if selects_all {
+            return Err(Failure::new(Exit::Refused, "`--where prefix=` selects every workflow, so nothing was done")
+                .hint("add a condition, as in --where status=error or --where completed-before=30d"));
+        }
         let filter = filter_of(&self.conditions)?;
         Ok(self.ids.iter().fold(filter, Filter::id))
     }
 
-    async fn apply_to_ids(
+    async fn apply_to_ids<D: Into<Done>>(
         &self,
         session: &Session,
         verb: &str,
         done: &str,
-        change: impl AsyncFn(&Client, &str) -> Result<String, Error>,
+        change: impl AsyncFn(&Client, &str) -> Result<D>,
     ) -> Result<()> {
         session.confirm_write(&format!("{verb} {}", self.ids.join(", ")))?;
         let client = session.connect().await?;
-        let mut failure = None;
+        let mut failures = Vec::new();
         for id in &self.ids {
             match change(&client, id).await {
-                Ok(detail) => {
+                Ok(changed) => {
+                    let Done { detail, returned } = changed.into();
                     let result = if detail.is_empty() { done } else { &detail };
-                    session.output.done(&ChangedWorkflow { id, result }, &format!("{id}: {result}"))?;
+                    let lines = returned.iter().fold(format!("{id}: {result}"), |lines, it| format!("{lines}\n{it}"));
+                    session.output.done(&ChangedWorkflow { id, result, returned }, &lines)?;
                 }
                 // The others are carried out all the same.
-                Err(error) if is_about_one(&error) => {
-                    let this = Failure::from(error);
-                    eprintln!("{id}: {}", this.message());
-                    failure.get_or_insert(this);
+                Err(failure) if failure.is_about_one() => {
+                    if self.ids.len() > 1 {
+                        eprintln!("{id}: {}", failure.message());
+                    }
+                    failures.push(failure);
                 }
-                Err(error) => return Err(error.into()),
+                Err(failure) => return Err(failure),
             }
         }
         client.close().await;
-        match failure {
-            Some(failure) if self.ids.len() == 1 => Err(failure),
-            Some(failure) => Err(Failure::new(failure.exit, "some workflows were left as they are")),
+        match failures.pop() {
             None => Ok(()),
+            Some(failure) if self.ids.len() == 1 => Err(failure),
+            Some(last) => {
+                let exit = if failures.iter().all(|it| it.exit == last.exit) { last.exit } else { Exit::Refused };
+                Err(Failure::new(exit, "some workflows were left as they are"))
+            }
         }
     }
+}
+
+/// How many there are, as in "2 workflows".
+fn number_of(counts: &WorkflowCounts) -> String {
+    format!("{}{}", if counts.capped { "at least " } else { "" }, workflows(counts.total))
+}
+
+/// How many there are of each status, between these texts.
+fn by_status(counts: &WorkflowCounts, before: &str, behind: &str) -> String {
+    if counts.groups.is_empty() { String::new() } else { format!("{before}{}{behind}", groups(counts)) }
 }
 
 /// A progress bar, if the output is a terminal.
@@ -194,30 +255,4 @@ fn progress_bar(session: &Session, total: u64) -> ProgressBar {
     }
     bar.enable_steady_tick(Duration::from_millis(200));
     bar
-}
-
-async fn ids_of(client: &Client, filter: Filter) -> Result<Vec<String>> {
-    let (mut filter, mut ids) = (filter.limit(PAGE), Vec::new());
-    loop {
-        let page = client.list_workflows(filter.clone()).await?;
-        let next = page.next;
-        ids.extend(page.into_iter().map(|it| it.id));
-        let Some(next) = next else { return Ok(ids) };
-        filter = filter.after(next);
-    }
-}
-
-/// The filter of conditions such as `status=error` and `label.tenant=acme`.
-pub(super) fn filter_of(conditions: &[String]) -> Result<Filter> {
-    let usage = |message: String| Failure::new(Exit::Usage, message);
-    let mut filter = Filter::new();
-    for condition in conditions {
-        let Some((key, value)) = condition.split_once('=') else {
-            return Err(usage(format!("{condition:?} is no KEY=VALUE")).hint(format!("the keys are {KEYS}")));
-        };
-        filter = with_condition(filter, key, value)
-            .map_err(usage)?
-            .ok_or_else(|| usage(format!("there is no condition {key:?}")).hint(format!("the keys are {KEYS}")))?;
-    }
-    Ok(filter)
 }

@@ -1,13 +1,13 @@
 //! What a command works with: the database that was named, and how the output is to look.
 
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::{BufRead, ErrorKind, IsTerminal, Read, Write};
 use std::time::Duration;
 
 use super::arguments::GlobalOptions;
 use super::contexts::Contexts;
 use super::exit::{Exit, Failure, Result};
 use super::output::Output;
-use crate::{Client, ClientBuilder};
+use crate::{Client, ClientBuilder, Error};
 
 /// A command that is carried out.
 #[derive(Debug)]
@@ -59,7 +59,32 @@ impl Session {
     }
 
     pub(super) async fn connect(&self) -> Result<Client> {
-        Ok(self.database().connect().await?)
+        self.database().connect().await.map_err(|error| self.explained(error))
+    }
+
+    /// The error, with the whole path of a file of SQLite that is missing or something else, and what to do.
+    pub(super) fn explained(&self, error: Error) -> Failure {
+        let failure = Failure::from(error);
+        let Some(path) = self.url.strip_prefix("sqlite:").and_then(|it| it.split('?').next()) else { return failure };
+        let Ok(path) = std::path::absolute(path.trim_start_matches("//")) else { return failure };
+        let mut head = [0; SQLITE_HEADER.len()];
+        let read = std::fs::File::open(&path).and_then(|mut file| file.read_exact(&mut head));
+        match read {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let is_possible = path.parent().is_some_and(std::path::Path::is_dir);
+                let or =
+                    if is_possible { ", or make it with `durable migrate`" } else { "; its folder does not exist" };
+                failure.hint(format!("the file would be {}: name the application's with --url{or}", path.display()))
+            }
+            Ok(()) if head == *SQLITE_HEADER => failure,
+            Err(error) if error.kind() != ErrorKind::UnexpectedEof => failure,
+            _ if path.metadata().is_ok_and(|it| it.len() == 0) => failure, // an empty database
+            _ => {
+                let mut failure = failure;
+                failure.exit = Exit::Schema;
+                failure.hint(format!("{} is no file of SQLite: name the application's with --url", path.display()))
+            }
+        }
     }
 
     /// Asks before something is written to a database of production.
@@ -100,6 +125,8 @@ impl Session {
     }
 }
 
+/// How files of SQLite begin.
+const SQLITE_HEADER: &[u8; 16] = b"SQLite format 3\0";
 /// The environment variable that names the database.
 const URL_VARIABLE: &str = "DURABLE_DATABASE_URL";
 

@@ -1,13 +1,12 @@
-//! Times and durations as people read them, and values as they type them.
+//! Times and durations as people read them, and texts in short.
 
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::Value;
 
-use super::exit::{Exit, Failure, Result};
 use super::output::Tone;
-use crate::Status;
+use crate::{GroupCount, Status, WorkflowCounts};
 
 /// A duration with its two largest units.
 pub(super) fn duration(length: Duration) -> String {
@@ -44,23 +43,33 @@ pub(super) fn tone_of(status: Status) -> Tone {
     }
 }
 
-/// A value of the command line: JSON, `@file` with JSON, or `-` for the standard input.
-pub(super) fn json_argument(what: &str, text: &str) -> Result<Value> {
-    let (source, text) = match text {
-        "-" => ("the standard input".to_owned(), std::io::read_to_string(std::io::stdin())?),
-        _ => match text.strip_prefix('@') {
-            None => ("the command line".to_owned(), text.to_owned()),
-            Some(path) => {
-                let read = std::fs::read_to_string(path);
-                (
-                    path.to_owned(),
-                    read.map_err(|error| Failure::new(Exit::Usage, format!("cannot read {path}: {error}")))?,
-                )
-            }
-        },
-    };
-    serde_json::from_str(&text).map_err(|error| {
-        Failure::new(Exit::Usage, format!("{what} from {source} is no JSON: {error}"))
-            .hint("a text needs quotes of JSON, as in '\"hurry\"'; -  reads the standard input, and @path a file")
-    })
+/// The message of a recorded error, which is JSON.
+pub(super) fn message_of(error: &str) -> String {
+    let parsed: Option<Value> = serde_json::from_str(error).ok();
+    parsed.as_ref().and_then(|it| it["message"].as_str()).unwrap_or(error).to_owned()
+}
+
+/// The text in one line of at most so many characters.
+pub(super) fn shortened(text: &str, most: usize) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if line.chars().count() <= most {
+        return line;
+    }
+    line.chars().take(most.saturating_sub(1)).chain(['…']).collect()
+}
+
+/// So many workflows, as in "1 workflow".
+pub(super) fn workflows(number: u64) -> String {
+    format!("{number} {}", if number == 1 { "workflow" } else { "workflows" })
+}
+
+/// How many workflows there are of each group, as in "2 pending, 1 error".
+pub(super) fn groups(counts: &WorkflowCounts) -> String {
+    let group = |it: &GroupCount| format!("{} {}", it.count, or_none(it.value.as_ref()).to_lowercase());
+    counts.groups.iter().map(group).collect::<Vec<_>>().join(", ")
+}
+
+/// The name of a queue, unless it is the engine's own, on which workflows without a queue wait for any process.
+pub(super) fn own_queue(queue: &str) -> Option<&str> {
+    Some(queue).filter(|it| *it != "durable")
 }

@@ -3,14 +3,14 @@
 use chrono::{DateTime, Utc};
 
 use super::output::Tone;
-use super::text::duration;
+use super::text::{duration, message_of, shortened};
 use crate::{StepInfo, WorkflowInfo};
 
 /// How many characters a bar has at most.
 const WIDTH: i64 = 30;
 
-/// One line of the tree.
-pub(super) fn cells(step: &StepInfo, span: &Span) -> Vec<(String, Tone)> {
+/// One line of the tree; with what the step returned, in so many characters.
+pub(super) fn cells(step: &StepInfo, span: &Span, output: Option<usize>) -> Vec<(String, Tone)> {
     let position = step.position.to_string();
     let depth = position.matches('/').count();
     let (bad, tone) = if step.error.is_some() { ("failed", Tone::Bad) } else { ("", Tone::Plain) };
@@ -18,14 +18,19 @@ pub(super) fn cells(step: &StepInfo, span: &Span) -> Vec<(String, Tone)> {
     let attempts = if step.attempts > 1 { format!("{} attempts", step.attempts) } else { String::new() };
     let notes = [bad.to_owned(), attempts, step.child.as_ref().map_or_else(String::new, |it| format!("-> {it}"))];
     let notes: Vec<_> = notes.into_iter().filter(|it| !it.is_empty()).collect();
-    vec![
+    let mut cells = vec![
         (format!("{}{position}", "  ".repeat(depth)), Tone::Plain),
         (step.kind.clone(), Tone::Plain),
         (step.name.clone(), tone),
         (duration(took), Tone::Plain),
         (span.bar(step.started_at, step.completed_at), if step.error.is_some() { Tone::Bad } else { Tone::Active }),
         (notes.join(", "), tone),
-    ]
+    ];
+    if let Some(most) = output {
+        let error = step.error.as_deref().map(message_of);
+        cells.push((shortened(error.as_deref().or(step.output.as_deref()).unwrap_or("-"), most), tone));
+    }
+    cells
 }
 
 /// The time from the start of a workflow until its end, or now.

@@ -10,6 +10,8 @@ use crate::support::{ProcessDatabase, process_tests};
 
 process_tests! {
     a_failed_workflow_is_resumed_forked_and_restarted,
+    a_resume_of_what_goes_on_already_says_so,
+    all_that_match_are_exported_into_files,
     all_that_match_are_counted_asked_about_and_changed,
     copies_of_all_that_match_are_printed_with_their_ids,
     a_dry_run_with_ids_changes_nothing,
@@ -58,9 +60,13 @@ async fn a_failed_workflow_is_resumed_forked_and_restarted(database: &ProcessDat
     let fork = ["fork", "order-7", "--from", "2", "--new-id", "order-7b", "--output-of", "1=9"];
     assert_eq!(durable(database, &fork).await.good(), "order-7: order-7b\n");
     assert_eq!(result("order-7b").await, "paid 9");
-    let restart = ["restart", "order-7", "--new-id", "order-7c", "--arg", "order=8"];
-    assert_eq!(durable(database, &restart).await.good(), "order-7: order-7c\n");
-    assert_eq!(result("order-7c").await, "paid 800");
+    let restart = ["restart", "order-7", "--new-id", "order-7c", "--arg", "order=8", "--version", "v8", "--wait"];
+    assert_eq!(durable(database, &restart).await.good(), "order-7: order-7c\n\"paid 800\"\n");
+    let copy = durable(database, &["show", "order-7c", "-o", "json"]).await.json();
+    assert_eq!(copy["workflow"]["version"], json!("v8"));
+    let fork = ["fork", "order-7", "--from", "2", "--new-id", "order-7d", "--wait", "-o", "json"];
+    let forked = durable(database, &fork).await.json();
+    assert_eq!(forked, json!({"id": "order-7", "result": "order-7d", "returned": "paid 700"}));
     let shown = durable(database, &["show", "order-7c", "--payloads"]).await.good();
     assert!(shown.contains("forked from") && shown.contains("order-7") && shown.contains("\"order\":8"), "{shown}");
 
@@ -81,9 +87,12 @@ async fn all_that_match_are_counted_asked_about_and_changed(database: &ProcessDa
     client.enqueue("cli_other", json!({})).queue("elsewhere").id("other").await.unwrap();
     client.close().await;
     let matching = "--where=status=enqueued,name=cli_many,label.tenant=acme";
-    assert_eq!(durable(database, &["cancel", matching, "--dry-run"]).await.good(), "230 workflows match\n");
+    assert_eq!(
+        durable(database, &["cancel", matching, "--dry-run"]).await.good(),
+        "230 workflows match: 230 enqueued\n"
+    );
     let asked = durable(database, &["cancel", matching]).await.fails_with(4);
-    assert!(asked.contains("cancel 230 workflows?"), "{asked}");
+    assert!(asked.contains("cancel 230 workflows (230 enqueued)?"), "{asked}");
     let cancelled = durable(database, &["cancel", matching, "--yes", "-o", "json"]).await.json();
     assert_eq!(cancelled, json!({"done": 230, "refused": 0}));
     assert_eq!(durable(database, &["cancel", matching, "--yes"]).await.good(), "0 workflows match\n");
@@ -95,8 +104,10 @@ async fn all_that_match_are_counted_asked_about_and_changed(database: &ProcessDa
     let rest = ["ls", "--where", "status=cancelled", "--limit", "200", "-o", "json", "--after", &next];
     assert_eq!(durable(database, &rest).await.json()["items"].as_array().map(Vec::len), Some(30));
 
-    let deleted = durable(database, &["delete", "--where", "queue=elsewhere", "--yes", "-o", "json"]).await.json();
-    assert_eq!(deleted, json!({"done": 230, "refused": 1}), "one has not ended");
+    let deleted = durable(database, &["delete", "--where", "queue=elsewhere", "--yes", "-o", "json"]).await;
+    let counts: serde_json::Value = serde_json::from_str(&deleted.out).unwrap();
+    assert_eq!(counts, json!({"done": 230, "refused": 1}), "one has not ended");
+    deleted.fails_with(4);
     let unknown = durable(database, &["cancel", "--where", "state=error", "--yes"]).await.fails_with(2);
     assert!(unknown.contains("there is no condition \"state\"") && unknown.contains("label.NAME"), "{unknown}");
 }
@@ -138,7 +149,8 @@ async fn a_dry_run_with_ids_changes_nothing(database: &ProcessDatabase) {
         &["label", "waiting", "--set", "tenant=acme"],
     ] {
         let arguments = [command, &["--dry-run"]].concat();
-        assert_eq!(durable(database, &arguments).await.good(), "1 workflow matches\n", "{arguments:?}");
+        let preview = durable(database, &arguments).await.good();
+        assert!(preview.starts_with("1 workflow matches: 1 "), "{arguments:?}: {preview}");
         assert_eq!(listed().await, before, "{arguments:?}");
     }
     durable(database, &["delete", "cancelled", "missing", "--dry-run"]).await.fails_with(3);
@@ -180,10 +192,45 @@ async fn versions_and_what_is_in_flight_of_them_are_listed(database: &ProcessDat
     app.scope(async { cli_repaired(1, 0).id("held").delay(Duration::from_hours(1)).start().await }).await.unwrap();
     let versions = durable(database, &["version", "ls", "-o", "json"]).await.json();
     assert_eq!((&versions[0]["version"], &versions[0]["delayed"]), (&json!("v1"), &json!(1)), "{versions}");
-    let held = durable(database, &["version", "drain", "v1"]).await.good();
-    assert!(held.starts_with("1 workflows of the version v1 are in flight\n") && held.contains("held"), "{held}");
+    let held = durable(database, &["version", "drain", "v1"]).await;
+    assert!(
+        held.out.starts_with("1 workflow of the version v1 is in flight\n") && held.out.contains("held"),
+        "{held:?}"
+    );
+    held.fails_with(1);
+    let unknown = durable(database, &["version", "drain", "v2"]).await.fails_with(3);
+    assert!(unknown.contains("living process has the version \"v2\"") && unknown.contains("v1"), "{unknown}");
+    durable(database, &["export", "held", "--to", "held.json"]).await.good();
     durable(database, &["cancel", "held"]).await.good();
     let drained = durable(database, &["version", "drain", "v1", "--watch"]).await.good();
     assert_eq!(drained, "0 workflows of the version v1 are in flight\n");
+    durable(database, &["delete", "held"]).await.good();
+    durable(database, &["import", "held.json"]).await.good();
+    let parked = durable(database, &["version", "drain", "v1"]).await.good();
+    assert!(parked.contains("are in flight, and 1 is parked, which needs this version"), "{parked}");
     app.shutdown().await;
+}
+
+async fn a_resume_of_what_goes_on_already_says_so(database: &ProcessDatabase) {
+    durable(database, &["migrate"]).await.good();
+    durable(database, &["start", "cli_going_on", "--id", "goes-on"]).await.good();
+    let again = durable(database, &["resume", "goes-on"]).await.good();
+    assert_eq!(again, "goes-on: it is enqueued already, and nothing was changed\n");
+    durable(database, &["cancel", "goes-on"]).await.good();
+    assert_eq!(durable(database, &["resume", "goes-on"]).await.good(), "goes-on: resumed\n");
+}
+
+async fn all_that_match_are_exported_into_files(database: &ProcessDatabase) {
+    durable(database, &["migrate"]).await.good();
+    for id in ["orders/7", "..", "refund"] {
+        durable(database, &["start", "cli_exported", "--id", id]).await.good();
+    }
+    let arguments = ["export", "--where", "name=cli_exported", "--dir", "out/histories"];
+    assert_eq!(durable(database, &arguments).await.good(), "3 workflows exported to out/histories\n");
+    for (id, file) in [("orders/7", "orders%2F7.json"), ("..", "%2E..json"), ("refund", "refund.json")] {
+        let text = std::fs::read_to_string(database.folder().join("out/histories").join(file)).expect(file);
+        let history: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(history["workflow"]["id"], json!(id));
+    }
+    durable(database, &["export", "--where", "name=cli_exported"]).await.fails_with(2);
 }

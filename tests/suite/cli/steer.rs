@@ -10,6 +10,8 @@ process_tests! {
     queues_are_shown_and_changed,
     schedules_are_shown_and_changed,
     families_are_cancelled,
+    workflows_that_wait_are_moved_and_delayed_and_given_another_priority,
+    messages_events_and_streams_are_listed,
     ended_workflows_are_deleted_by_their_age,
     completions_and_manual_pages_are_printed,
 }
@@ -21,6 +23,18 @@ static CLI_STEERED: Queue = Queue::new("cli_steered").concurrency(4).rate_limit(
 #[workflow]
 async fn cli_nightly(_scheduled: DateTime<Utc>, _actual: DateTime<Utc>) -> Result<()> {
     Ok(())
+}
+
+#[queue]
+static CLI_OTHER: Queue = Queue::new("cli_other");
+
+#[workflow]
+async fn cli_published() -> Result<()> {
+    durable::set_event("stage", &"packed").await?;
+    for number in 0..3 {
+        durable::write_stream("log", &number).await?;
+    }
+    durable::close_stream("log").await
 }
 
 #[workflow]
@@ -129,5 +143,58 @@ async fn ended_workflows_are_deleted_by_their_age(database: &ProcessDatabase) {
     let left = app.list_workflows(Filter::new().id_prefix("family")).await.unwrap();
     assert_eq!(left.len(), 0, "{deleted}");
     assert!(app.workflow("lives").await.unwrap().is_some());
+    app.shutdown().await;
+}
+
+async fn workflows_that_wait_are_moved_and_delayed_and_given_another_priority(database: &ProcessDatabase) {
+    let builder = Durable::builder("cli").system_database(database.url()).listen_to::<&str>([]);
+    let app = builder.launch().await.unwrap();
+    for id in ["place-1", "place-2"] {
+        durable(database, &["enqueue", "cli_child", "--queue", CLI_STEERED.name(), "--id", id]).await.good();
+    }
+    let shown = async |id: &str| durable(database, &["show", id, "-o", "json"]).await.json()["workflow"].clone();
+    let moved = durable(database, &["move", "place-1", "--queue", CLI_OTHER.name()]).await.good();
+    assert_eq!(moved, "place-1: moved\n");
+    assert_eq!(shown("place-1").await["queue"], json!(CLI_OTHER.name()));
+    let unknown = durable(database, &["move", "place-1", "--queue", "cli_othr"]).await.fails_with(3);
+    assert!(unknown.contains("did you mean \"cli_other\"?"), "{unknown}");
+    let all = ["--where", "prefix=place-,status=enqueued", "--yes"];
+    durable(database, &[&["priority", "--to", "-5"], &all[..]].concat()).await.good();
+    assert_eq!(shown("place-2").await["priority"], json!(-5));
+    durable(database, &["delay", "place-2", "--for", "1h"]).await.good();
+    assert_eq!(shown("place-2").await["status"], json!("DELAYED"));
+    durable(database, &["delay", "place-2", "--for", "0s"]).await.good();
+    assert_eq!(shown("place-2").await["status"], json!("ENQUEUED"));
+    durable(database, &[&["move", "--queue", CLI_OTHER.name()], &all[..]].concat()).await.good();
+    assert_eq!(shown("place-2").await["queue"], json!(CLI_OTHER.name()));
+    durable(database, &["cancel", "place-1"]).await.good();
+    let refused = durable(database, &["priority", "place-1", "--to", "1"]).await.fails_with(4);
+    assert!(refused.contains("only workflows that are ENQUEUED or DELAYED can"), "{refused}");
+    app.shutdown().await;
+}
+
+async fn messages_events_and_streams_are_listed(database: &ProcessDatabase) {
+    let app = launch(database).await;
+    durable(database, &["start", "cli_published", "--id", "published", "--wait"]).await.good();
+    durable(database, &["start", "cli_waits", "--id", "receives"]).await.good();
+    durable(database, &["send", "receives", "other", "\"hello\"", "--key", "once"]).await.good();
+    let messages = durable(database, &["messages", "receives"]).await.good();
+    let line = messages.lines().nth(1).expect("there is one");
+    assert!(line.contains("other") && line.contains("\"hello\"") && line.contains("once"), "{messages}");
+    let messages = durable(database, &["messages", "receives", "-o", "json"]).await.json();
+    assert_eq!((&messages[0]["payload"], &messages[0]["received_at"]), (&json!("\"hello\""), &json!(null)));
+    let events = durable(database, &["events", "published"]).await.good();
+    assert!(events.contains("stage") && events.contains("\"packed\""), "{events}");
+    let items = durable(database, &["stream", "published", "log", "--limit", "2", "--offset", "1"]).await;
+    assert_eq!(items.err, "there are more: --offset 3\n");
+    assert_eq!(items.good().lines().count(), 3);
+    let items = durable(database, &["stream", "published", "-o", "json"]).await.json();
+    let values: Vec<_> = items.as_array().unwrap().iter().map(|it| &it["value"]).collect();
+    assert_eq!(values, [&json!("0"), &json!("1"), &json!("2"), &json!(null)]);
+    let none = durable(database, &["events", "receives"]).await;
+    assert_eq!((none.code, &*none.err), (Some(0), "it has set no event\n"));
+    for command in ["messages", "events", "stream"] {
+        durable(database, &[command, "missing"]).await.fails_with(3);
+    }
     app.shutdown().await;
 }

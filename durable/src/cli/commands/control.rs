@@ -1,12 +1,14 @@
-//! `durable resume`, `restart`, `fork`, `delete` and `label`
+//! `durable resume`, `delete` and `label`
 
 use clap::Args;
-use serde_json::Value;
 
-use crate::cli::exit::{Exit, Failure, Result};
-use crate::cli::selection::Selection;
+use crate::cli::commands::show::not_found;
+use crate::cli::exit::Result;
+use crate::cli::selection::{Done, Selection};
 use crate::cli::session::Session;
-use crate::{Error, ForkCall, ForkFrom, Position};
+use crate::cli::values;
+use crate::cli::waiting::result_of;
+use crate::{Client, Status};
 
 /// Let workflows go on from where they stand: parked, cancelled or failed ones
 ///
@@ -15,44 +17,9 @@ use crate::{Error, ForkCall, ForkFrom, Position};
 pub(in crate::cli) struct ResumeArguments {
     #[command(flatten)]
     selection: Selection,
-}
-
-/// Start workflows again from the beginning, as new ones with the same arguments
-#[derive(Debug, Args)]
-pub(in crate::cli) struct RestartArguments {
-    #[command(flatten)]
-    selection: Selection,
-    #[command(flatten)]
-    copy: CopyArguments,
-}
-
-/// Make new workflows that keep a part of the records
-#[derive(Debug, Args)]
-pub(in crate::cli) struct ForkArguments {
-    #[command(flatten)]
-    selection: Selection,
-    /// The position that is run again first, as in 3; `last`; or `failure`, which keeps all records if nothing failed
-    #[arg(long, value_name = "POSITION", default_value = "failure")]
-    from: String,
-    /// Replace the recorded result of a call that is kept
-    #[arg(long = "output-of", value_name = "POSITION=JSON")]
-    outputs: Vec<String>,
-    #[command(flatten)]
-    copy: CopyArguments,
-}
-
-/// What is otherwise about the new workflow.
-#[derive(Debug, Args)]
-struct CopyArguments {
-    /// The id of the new workflow, for one workflow
-    #[arg(long = "new-id", value_name = "ID", conflicts_with = "conditions")]
-    new_id: Option<String>,
-    /// Put the new workflow on this queue
-    #[arg(long, value_name = "NAME")]
-    queue: Option<String>,
-    /// Replace one argument; a value that is no JSON is a text
-    #[arg(long = "arg", value_name = "NAME=VALUE")]
-    arguments: Vec<String>,
+    /// Wait for its end, and print its result
+    #[arg(long, conflicts_with_all = ["conditions", "dry_run"])]
+    wait: bool,
 }
 
 /// Delete workflows that have ended or are parked, with all that they have started
@@ -73,35 +40,25 @@ pub(in crate::cli) struct LabelArguments {
 }
 
 pub(in crate::cli) async fn resume(session: &Session, arguments: &ResumeArguments) -> Result<()> {
-    let change = async |client: &crate::Client, id: &str| client.resume_workflow(id).await.map(|()| String::new());
+    let change = async |client: &Client, id: &str| {
+        let before = client.workflow(id).await?.map(|it| it.status);
+        client.resume_workflow(id).await?;
+        let detail = match before {
+            Some(status @ (Status::Enqueued | Status::Delayed | Status::Pending)) => {
+                format!("it is {} already, and nothing was changed", status.as_str().to_lowercase())
+            }
+            _ => String::new(),
+        };
+        let returned =
+            if arguments.wait { Some(result_of(session, &client.retrieve_workflow(id).await?).await?) } else { None };
+        Ok(Done { detail, returned })
+    };
     arguments.selection.apply(session, "resume", "resumed", change, |all| Some(all.resume())).await
 }
 
-pub(in crate::cli) async fn restart(session: &Session, arguments: &RestartArguments) -> Result<()> {
-    let copy = Copy::of(&arguments.selection, &arguments.copy, &[])?;
-    let change = async |client: &crate::Client, id: &str| copy.make(client.restart_workflow(id)).await;
-    arguments.selection.apply(session, "restart", "restarted", change, |_| None).await
-}
-
-pub(in crate::cli) async fn fork(session: &Session, arguments: &ForkArguments) -> Result<()> {
-    let from = match arguments.from.as_str() {
-        "failure" => ForkFrom::Failure,
-        "last" => ForkFrom::LastStep,
-        number => {
-            let position = number.parse().map_err(|_| {
-                Failure::new(Exit::Usage, format!("--from {number:?} is no number of a call, `failure` or `last`"))
-            })?;
-            ForkFrom::Position(position)
-        }
-    };
-    let copy = Copy::of(&arguments.selection, &arguments.copy, &arguments.outputs)?;
-    let change = async |client: &crate::Client, id: &str| copy.make(client.fork_workflow(id, from)).await;
-    arguments.selection.apply(session, "fork", "forked", change, |_| None).await
-}
-
 pub(in crate::cli) async fn delete(session: &Session, arguments: &DeleteArguments) -> Result<()> {
-    let change = async |client: &crate::Client, id: &str| match client.delete_workflow(id).await? {
-        0 => Ok("there is no such workflow".to_owned()),
+    let change = async |client: &Client, id: &str| match client.delete_workflow(id).await? {
+        0 => Err(not_found(client, id).await),
         1 => Ok("deleted".to_owned()),
         many => Ok(format!("deleted, with {} that it had started", many - 1)),
     };
@@ -109,67 +66,7 @@ pub(in crate::cli) async fn delete(session: &Session, arguments: &DeleteArgument
 }
 
 pub(in crate::cli) async fn label(session: &Session, arguments: &LabelArguments) -> Result<()> {
-    let labels = arguments.labels.iter().map(|it| pair("--set", it)).collect::<Result<Vec<_>>>()?;
-    let change =
-        async |client: &crate::Client, id: &str| client.set_labels(id, labels.clone()).await.map(|()| String::new());
+    let labels = arguments.labels.iter().map(|it| values::pair("--set", it)).collect::<Result<Vec<_>>>()?;
+    let change = async |client: &Client, id: &str| Ok(client.set_labels(id, labels.clone()).await?);
     arguments.selection.apply(session, "label", "labeled", change, |all| Some(all.set_labels(labels.clone()))).await
-}
-
-/// What is otherwise about a new workflow.
-struct Copy {
-    id: Option<String>,
-    queue: Option<String>,
-    arguments: Vec<(String, Value)>,
-    outputs: Vec<(Position, Value)>,
-}
-
-impl Copy {
-    fn of(selection: &Selection, copy: &CopyArguments, outputs: &[String]) -> Result<Self> {
-        if selection.ids() > 1 && copy.new_id.is_some() {
-            let message = format!("--new-id is for one workflow, and {} ids are given", selection.ids());
-            return Err(Failure::new(Exit::Usage, message));
-        }
-        let argument = |text: &String| {
-            let (name, value) = pair("--arg", text)?;
-            let value = serde_json::from_str(&value).unwrap_or(Value::String(value));
-            Ok((name, value))
-        };
-        let output = |text: &String| {
-            let (position, value) = pair("--output-of", text)?;
-            let usage = |error: String| Failure::new(Exit::Usage, format!("--output-of {text}: {error}"));
-            let position = position.parse().map_err(|error: crate::InvalidPosition| usage(error.to_string()))?;
-            let value =
-                serde_json::from_str(&value).map_err(|error| usage(format!("the value is no JSON: {error}")))?;
-            Ok((position, value))
-        };
-        Ok(Self {
-            id: copy.new_id.clone(),
-            queue: copy.queue.clone(),
-            arguments: copy.arguments.iter().map(argument).collect::<Result<_>>()?,
-            outputs: outputs.iter().map(output).collect::<Result<_>>()?,
-        })
-    }
-
-    /// Makes the new workflow, and gives its id.
-    async fn make(&self, mut call: ForkCall) -> Result<String, Error> {
-        if let Some(id) = &self.id {
-            call = call.id(id);
-        }
-        if let Some(queue) = &self.queue {
-            call = call.queue(queue);
-        }
-        for (name, value) in &self.arguments {
-            call = call.replace_argument(name, value);
-        }
-        for (position, value) in &self.outputs {
-            call = call.replace_output(position.clone(), value);
-        }
-        call.await.map(|handle| handle.id().to_owned())
-    }
-}
-
-/// The two sides of `NAME=VALUE`.
-fn pair(option: &str, text: &str) -> Result<(String, String)> {
-    let sides = text.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
-    sides.ok_or_else(|| Failure::new(Exit::Usage, format!("{option} {text} is no NAME=VALUE")))
 }

@@ -1,15 +1,16 @@
 //! `durable enqueue` and `durable start`
 
-use std::time::Duration;
-
 use clap::Args;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::cli::exit::{Exit, Failure, Result};
 use crate::cli::session::Session;
-use crate::cli::text::json_argument;
-use crate::{EnqueueCall, WorkflowHandle};
+use crate::cli::suggest;
+use crate::cli::text::own_queue;
+use crate::cli::values;
+use crate::cli::waiting::result_of;
+use crate::{Client, EnqueueCall, ExecutorState};
 
 /// Start a workflow by its name, on a queue
 #[derive(Debug, Args)]
@@ -41,7 +42,7 @@ pub(in crate::cli) struct StartArguments {
     /// The arguments as a JSON object; @path reads a file, and - the standard input
     #[arg(long, short, value_name = "JSON", conflicts_with = "argument")]
     input: Option<String>,
-    /// One argument; a value that is no JSON is a text
+    /// One argument: JSON, @path or -, and what is no JSON is a text; '"42"' and '"@x"' are texts, too
     #[arg(long = "arg", short, value_name = "NAME=VALUE")]
     argument: Vec<String>,
     /// The workflow's id, its idempotency key
@@ -74,7 +75,7 @@ struct Started<'a> {
 
 pub(in crate::cli) async fn enqueue(session: &Session, arguments: EnqueueArguments) -> Result<()> {
     let EnqueueArguments { start, queue, priority, partition, deduplicate, or_existing } = arguments;
-    run(session, &start, |mut call| {
+    run(session, &start, Some(&queue), |mut call| {
         call = call.queue(&queue);
         if let Some(priority) = priority {
             call = call.priority(priority);
@@ -91,13 +92,23 @@ pub(in crate::cli) async fn enqueue(session: &Session, arguments: EnqueueArgumen
 }
 
 pub(in crate::cli) async fn start(session: &Session, arguments: StartArguments) -> Result<()> {
-    run(session, &arguments, |call| call).await
+    run(session, &arguments, None, |call| call).await
 }
 
-async fn run(session: &Session, arguments: &StartArguments, place: impl Fn(EnqueueCall) -> EnqueueCall) -> Result<()> {
+async fn run(
+    session: &Session,
+    arguments: &StartArguments,
+    queue: Option<&str>,
+    place: impl Fn(EnqueueCall) -> EnqueueCall,
+) -> Result<()> {
     let input = input_of(arguments)?;
     session.confirm_write(&format!("start the workflow `{}`", arguments.workflow))?;
     let client = session.connect().await?;
+    let mut warning = match queue {
+        // Before its work makes it a known one. What cannot be looked at is not warned of.
+        Some(queue) => warning_of_queue(&client, queue).await.unwrap_or_default(),
+        None => None,
+    };
     let mut call = place(client.enqueue(&arguments.workflow, &input));
     if let Some(id) = &arguments.id {
         call = call.id(id);
@@ -112,13 +123,17 @@ async fn run(session: &Session, arguments: &StartArguments, place: impl Fn(Enque
         call = call.timeout(timeout.into());
     }
     for label in &arguments.labels {
-        let Some((name, value)) = label.split_once('=') else {
-            return Err(Failure::new(Exit::Usage, format!("--label {label} is no NAME=VALUE")));
-        };
+        let (name, value) = values::pair("--label", label)?;
         call = call.label(name, value);
     }
     let handle = call.await?;
-    let result = if arguments.wait { Some(wait(session, &handle).await?) } else { None };
+    if warning.is_none() {
+        warning = warning_of_untaken(&client, &arguments.workflow, queue).await.unwrap_or_default();
+    }
+    if let Some(warning) = warning {
+        eprintln!("warning: {warning}");
+    }
+    let result = if arguments.wait { Some(result_of(session, &handle).await?) } else { None };
     let started = Started { id: handle.id(), result: result.as_ref() };
     let sentence = result.as_ref().map_or_else(|| handle.id().to_owned(), ToString::to_string);
     session.output.done(&started, &sentence)?;
@@ -126,35 +141,39 @@ async fn run(session: &Session, arguments: &StartArguments, place: impl Fn(Enque
     Ok(())
 }
 
-/// The arguments of the workflow: an object, or single values.
-fn input_of(arguments: &StartArguments) -> Result<Value> {
-    if let Some(text) = &arguments.input {
-        return json_argument("the input", text);
-    }
-    let mut object = Map::new();
-    for argument in &arguments.argument {
-        let Some((name, value)) = argument.split_once('=') else {
-            return Err(Failure::new(Exit::Usage, format!("--arg {argument} is no NAME=VALUE"))
-                .hint(format!("write --arg {argument}=VALUE")));
-        };
-        let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
-        object.insert(name.to_owned(), value);
-    }
-    Ok(Value::Object(object))
+/// A warning for a queue that is neither declared nor has work: it may be misspelled.
+async fn warning_of_queue(client: &Client, queue: &str) -> Result<Option<String>> {
+    let queues = client.list_queues().await?;
+    let names = || queues.iter().filter_map(|it| own_queue(&it.name));
+    Ok(names().all(|it| it != queue).then(|| {
+        let hint = suggest::hint("queues", queue, names());
+        format!("no program has declared the queue {queue:?}, so the workflow waits until one does; {hint}")
+    }))
 }
 
-/// Waits for the result, with a sign of life on a terminal.
-async fn wait(session: &Session, handle: &WorkflowHandle<Value>) -> Result<Value> {
-    let spinner = indicatif::ProgressBar::new_spinner(); // it is drawn on a terminal only
-    if session.output.is_json() {
-        spinner.set_draw_target(indicatif::ProgressDrawTarget::hidden());
+/// A warning for a workflow that is started and that none of the living processes takes.
+async fn warning_of_untaken(client: &Client, workflow: &str, queue: Option<&str>) -> Result<Option<String>> {
+    let executors = client.list_executors().await?;
+    if executors.iter().all(|it| it.state != ExecutorState::Live) {
+        return Ok(None); // what the programs have is not known
     }
-    spinner.set_message(format!("waiting for {}", handle.id()));
-    spinner.enable_steady_tick(Duration::from_millis(120));
-    let result = handle.result().await;
-    spinner.finish_and_clear();
-    result.map_err(|error| {
-        let failure = Failure::from(error);
-        Failure::new(Exit::Failed, format!("the workflow {}: {}", handle.id(), failure.message()))
-    })
+    let untaken = client.list_untaken_work().await?;
+    Ok(untaken.iter().any(|it| it.name == workflow && it.queue.as_deref() == queue).then(|| {
+        let place = queue.map_or_else(String::new, |it| format!(" and takes from the queue {it:?}"));
+        format!("no living process has a workflow {workflow:?}{place}: it waits until one does")
+    }))
+}
+
+/// The arguments of the workflow: an object, or single values.
+fn input_of(arguments: &StartArguments) -> Result<Value> {
+    let Some(text) = &arguments.input else {
+        let read = arguments.argument.iter().map(|it| values::argument(it));
+        return read.collect::<Result<Map<_, _>>>().map(Value::Object);
+    };
+    let input = values::json("the input", text)?;
+    if input.is_object() {
+        return Ok(input);
+    }
+    Err(Failure::new(Exit::Usage, "the input is no JSON object with a value for each argument, by name")
+        .hint("write --input '{\"order\": 7}', or --arg order=7"))
 }

@@ -1,6 +1,6 @@
 //! `durable gc`
 
-use clap::Args;
+use clap::{Args, value_parser};
 
 use crate::Retention;
 use crate::cli::exit::Result;
@@ -18,7 +18,7 @@ pub(in crate::cli) struct GcArguments {
     #[arg(long, value_name = "NUMBER")]
     keep_last: Option<u32>,
     /// Delete at most so many workflows in a second
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", value_parser = value_parser!(u32).range(1..))]
     per_second: Option<u32>,
     /// Only say what would be deleted
     #[arg(long)]

@@ -5,12 +5,18 @@ use clap::Args;
 
 use crate::cli::arguments::Format;
 use crate::cli::exit::Result;
+use crate::cli::filter::filter_of;
 use crate::cli::output::Tone;
-use crate::cli::selection::filter_of;
 use crate::cli::session::Session;
-use crate::cli::text::{duration, or_none, time, tone_of};
+use crate::cli::text::{duration, message_of, or_none, shortened, time, tone_of};
+use crate::cli::values::{moment, pair};
 use crate::conditions::status_word;
 use crate::{Cursor, Filter, Status, WorkflowInfo};
+
+/// How many characters of a reason are shown.
+const REASON_WIDTH: usize = 120;
+/// How many characters of a payload are shown.
+const PAYLOAD_WIDTH: usize = 60;
 
 /// List workflows, the newest first
 #[derive(Debug, Args)]
@@ -33,11 +39,11 @@ pub(in crate::cli) struct LsArguments {
     /// Only those whose error has this text in it
     #[arg(long, value_name = "TEXT")]
     error: Option<String>,
-    /// Only those created at this time or later, as in 2026-01-31T00:00:00Z
-    #[arg(long, value_name = "TIME")]
+    /// Only those created at this time or later: 2026-01-31T00:00:00Z, 2026-01-31, or 2d for so long ago
+    #[arg(long, value_name = "TIME", value_parser = moment)]
     created_after: Option<DateTime<Utc>>,
     /// Only those created before this time
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = moment)]
     created_before: Option<DateTime<Utc>>,
     /// More conditions: executor, version, parent, partition, started-by, completed-after, completed-before
     #[arg(long = "where", value_name = "KEY=VALUE,..", value_delimiter = ',')]
@@ -51,16 +57,18 @@ pub(in crate::cli) struct LsArguments {
     /// The oldest first
     #[arg(long)]
     oldest_first: bool,
-    /// With the input, the output and the error, in JSON
+    /// With the input, the output and the error: in short, and whole in JSON
     #[arg(long)]
     payloads: bool,
 }
 
 impl LsArguments {
     fn filter(&self) -> Result<Filter> {
-        let labels = self.label.iter().map(|it| format!("label.{it}"));
-        let conditions: Vec<_> = self.conditions.iter().cloned().chain(labels).collect();
-        let mut filter = filter_of(&conditions)?.limit(self.limit);
+        let mut filter = filter_of(&self.conditions)?.limit(self.limit);
+        for label in &self.label {
+            let (name, value) = pair("--label", label)?;
+            filter = filter.label(name, value);
+        }
         filter = self.status.iter().fold(filter, |filter, it| filter.status(*it));
         filter = self.name.iter().fold(filter, Filter::name);
         filter = self.queue.iter().fold(filter, Filter::queue);
@@ -94,18 +102,25 @@ pub(in crate::cli) async fn run(session: &Session, arguments: &LsArguments) -> R
     if session.output.format() == Format::Json {
         return session.output.done(&page, "");
     }
-    list(session, &page)?;
+    if page.is_empty() {
+        eprintln!("no workflow matches");
+        return Ok(());
+    }
+    list(session, &page, arguments.payloads)?;
     if let Some(next) = page.next {
         eprintln!("there are more: --after {next}");
     }
     Ok(())
 }
 
-fn list(session: &Session, found: &[WorkflowInfo]) -> Result<()> {
-    let headings = ["ID", "NAME", "STATUS", "QUEUE", "CREATED", "TOOK", "ATTEMPTS"];
+fn list(session: &Session, found: &[WorkflowInfo], payloads: bool) -> Result<()> {
+    let has_reasons = found.iter().any(|it| reason(it).is_some());
+    let mut headings = vec!["ID", "NAME", "STATUS", "QUEUE", "CREATED", "TOOK", "ATTEMPTS"];
+    headings.extend(has_reasons.then_some("REASON"));
+    headings.extend(payloads.then_some(["INPUT", "OUTPUT"]).into_iter().flatten());
     session.output.rows(&headings, found, |it| {
         let took = it.started_at.zip(it.completed_at).and_then(|(from, to)| (to - from).to_std().ok());
-        vec![
+        let mut cells = vec![
             (it.id.clone(), Tone::Plain),
             (it.name.clone(), Tone::Plain),
             (it.status.as_str().to_lowercase(), tone_of(it.status)),
@@ -113,6 +128,19 @@ fn list(session: &Session, found: &[WorkflowInfo]) -> Result<()> {
             (time(it.created_at), Tone::Plain),
             (or_none(took.map(duration)), Tone::Plain),
             (it.attempts.to_string(), if it.recoveries > 0 { Tone::Warning } else { Tone::Plain }),
-        ]
+        ];
+        let short = |text: Option<&str>, most| (or_none(text.map(|it| shortened(it, most))), Tone::Plain);
+        if has_reasons {
+            cells.push(short(reason(it).as_deref(), REASON_WIDTH));
+        }
+        if payloads {
+            cells.extend([it.input.as_deref(), it.output.as_deref()].map(|it| short(it, PAYLOAD_WIDTH)));
+        }
+        cells
     })
+}
+
+/// Why it is parked or cancelled, or its error.
+fn reason(workflow: &WorkflowInfo) -> Option<String> {
+    workflow.reason.clone().or_else(|| workflow.error.as_deref().map(message_of))
 }

@@ -47,7 +47,7 @@ pub(in crate::cli) async fn run(session: &Session, arguments: &MigrateArguments)
         return print_line(database.migration_script()?.trim_end());
     }
     if arguments.check {
-        let missing = database.missing_migrations().await?;
+        let missing = database.missing_migrations().await.map_err(|error| session.explained(error))?;
         if missing.is_empty() {
             return session.output.done(&Migrated { migrations: &missing }, "the schema is up to date");
         }
@@ -58,7 +58,7 @@ pub(in crate::cli) async fn run(session: &Session, arguments: &MigrateArguments)
         .hint("run `durable migrate`, or launch the application"));
     }
     session.confirm_write("migrate the schema")?;
-    let migrations = database.migrate().await?;
+    let migrations = database.migrate().await.map_err(|error| session.explained(error))?;
     let sentence = match migrations.as_slice() {
         [] => "the schema is up to date".to_owned(),
         done => format!("carried out: {}", done.join(", ")),

@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::cli::exit::{Exit, Failure, Result};
 use crate::cli::output::Tone;
 use crate::cli::session::Session;
+use crate::cli::suggest;
 use crate::cli::text::{duration, or_none, time_or_none};
 use crate::{Client, QueueInfo, QueueLimits};
 
@@ -161,9 +162,11 @@ fn changed(mut limits: QueueLimits, arguments: &LimitArguments) -> QueueLimits {
 
 async fn find(client: &Client, name: &str) -> Result<QueueInfo> {
     let queues = client.list_queues().await?;
-    queues.into_iter().find(|it| it.name == name).ok_or_else(|| {
-        Failure::new(Exit::NotFound, format!("no queue has the name {name:?}")).hint("`durable queue ls` lists them")
-    })
+    if let Some(found) = queues.iter().find(|it| it.name == name) {
+        return Ok(found.clone());
+    }
+    let hint = suggest::hint("queues", name, queues.iter().map(|it| it.name.as_str()));
+    Err(Failure::new(Exit::NotFound, format!("no queue has the name {name:?}")).hint(hint))
 }
 
 fn list(session: &Session, queues: &[QueueInfo]) -> Result<()> {

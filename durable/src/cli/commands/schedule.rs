@@ -8,6 +8,7 @@ use crate::cli::exit::Result;
 use crate::cli::output::Tone;
 use crate::cli::session::Session;
 use crate::cli::text::{time, time_or_none};
+use crate::cli::values::moment;
 
 /// Show and change schedules
 #[derive(Debug, Subcommand)]
@@ -33,11 +34,11 @@ pub(in crate::cli) enum ScheduleCommand {
     Backfill {
         /// Its name
         name: String,
-        /// The first moment, as in 2026-01-31T00:00:00Z
-        #[arg(long, value_name = "TIME")]
+        /// The first moment, as in 2026-01-31T00:00:00Z, 2026-01-31 or 2d (ago)
+        #[arg(long, value_name = "TIME", value_parser = moment)]
         from: DateTime<Utc>,
         /// The moment before which the range ends
-        #[arg(long, value_name = "TIME")]
+        #[arg(long, value_name = "TIME", value_parser = moment)]
         to: DateTime<Utc>,
     },
     /// Delete it; the next launch makes one that is in the code again

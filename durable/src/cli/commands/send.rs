@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::cli::exit::Result;
 use crate::cli::session::Session;
-use crate::cli::text::json_argument;
+use crate::cli::values;
 
 /// Send a message to a workflow
 #[derive(Debug, Args)]
@@ -30,7 +30,7 @@ struct Sent<'a> {
 
 pub(in crate::cli) async fn run(session: &Session, arguments: &SendArguments) -> Result<()> {
     let SendArguments { id, topic, message, key } = arguments;
-    let message = json_argument("the message", message)?;
+    let message = values::json("the message", message)?;
     session.confirm_write(&format!("send a message to {id}"))?;
     let client = session.connect().await?;
     let call = client.send(id, topic, &message);

@@ -4,24 +4,27 @@ use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::cli::exit::{Exit, Failure, Result};
-use crate::cli::output::{Tone, print_line};
+use crate::cli::output::{Tone, print_line, width};
 use crate::cli::session::Session;
-use crate::cli::text::{or_none, time, time_or_none, tone_of};
+use crate::cli::text::{message_of, or_none, time, time_or_none, tone_of};
 use crate::cli::timeline::{self, Span};
+use crate::cli::why::why;
 use crate::{Client, Filter, StepInfo, WorkflowInfo};
 
 /// How often a workflow that is watched is looked at.
 const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Show one workflow with its steps
+/// How much of a line the other columns of a step need, about.
+const REST_OF_LINE: usize = 80;
+
+/// Show one workflow with its steps, and why it waits
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ShowArguments {
     /// The id of the workflow
     id: String,
-    /// Also show the input, the output and the whole error, which may be long
+    /// Also show the input, the output and the whole error, which may be long, and in short what each step returned
     #[arg(long)]
     payloads: bool,
     /// Show it again every second, until it has ended
@@ -33,6 +36,8 @@ pub(in crate::cli) struct ShowArguments {
 struct Shown<'a> {
     workflow: &'a WorkflowInfo,
     steps: &'a [StepInfo],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<&'a str>,
 }
 
 pub(in crate::cli) async fn run(session: &Session, arguments: &ShowArguments) -> Result<()> {
@@ -42,10 +47,11 @@ pub(in crate::cli) async fn run(session: &Session, arguments: &ShowArguments) ->
             return Err(not_found(&client, &arguments.id).await);
         };
         let steps = client.list_steps(&arguments.id).await?;
+        let why = why(&client, &workflow, &steps).await?;
         if arguments.watch && session.output.is_terminal() {
             print_line("\x1b[2J\x1b[H")?; // an empty screen
         }
-        show(session, &workflow, &steps, arguments.payloads)?;
+        show(session, &Shown { workflow: &workflow, steps: &steps, why: why.as_deref() }, arguments.payloads)?;
         if !arguments.watch || workflow.status.is_terminal() {
             break;
         }
@@ -73,17 +79,11 @@ fn labels_of(workflow: &WorkflowInfo) -> Option<String> {
     (!labels.is_empty()).then(|| labels.join(", "))
 }
 
-/// The message of a recorded error, which is JSON.
-fn message_of(error: &str) -> String {
-    let parsed: Option<Value> = serde_json::from_str(error).ok();
-    parsed.as_ref().and_then(|it| it["message"].as_str()).unwrap_or(error).to_owned()
-}
-
-fn show(session: &Session, workflow: &WorkflowInfo, steps: &[StepInfo], payloads: bool) -> Result<()> {
+fn show(session: &Session, shown: &Shown<'_>, payloads: bool) -> Result<()> {
     if session.output.is_json() {
-        return session.output.done(&Shown { workflow, steps }, "");
+        return session.output.done(shown, "");
     }
-    let it = workflow;
+    let Shown { workflow: it, steps, why } = *shown;
     let plain = |name: &'static str, text: String| (name, text, Tone::Plain);
     let mut properties = vec![
         plain("workflow", it.id.clone()),
@@ -92,7 +92,8 @@ fn show(session: &Session, workflow: &WorkflowInfo, steps: &[StepInfo], payloads
     ];
     for (name, text) in [
         ("reason", it.reason.clone()),
-        ("error", if payloads { None } else { it.error.as_deref().map(message_of) }),
+        ("error", it.error.as_deref().map(message_of)),
+        ("why", why.map(ToOwned::to_owned)),
         ("queue", it.queue.clone()),
         ("partition", it.partition_key.clone()),
         ("parent", it.parent.clone()),
@@ -114,15 +115,17 @@ fn show(session: &Session, workflow: &WorkflowInfo, steps: &[StepInfo], payloads
         properties.extend([
             plain("input", or_none(it.input.as_ref())),
             plain("output", or_none(it.output.as_ref())),
-            plain("error", or_none(it.error.as_ref())),
+            plain("whole error", or_none(it.error.as_ref())),
         ]);
     }
-    session.output.one(&workflow, &properties)?;
+    session.output.one(&it, &properties)?;
     if steps.is_empty() {
         return Ok(());
     }
-    let span = Span::of(workflow, steps);
+    let span = Span::of(it, steps);
     print_line("")?;
-    let headings = ["POSITION", "KIND", "NAME", "TOOK", "TIME", ""];
-    session.output.rows(&headings, steps, |step| timeline::cells(step, &span))
+    let output = payloads.then(|| usize::from(width()).saturating_sub(REST_OF_LINE).clamp(20, 200));
+    let mut headings = vec!["POSITION", "KIND", "NAME", "TOOK", "TIME", ""];
+    headings.extend(output.map(|_| "OUTPUT"));
+    session.output.rows(&headings, steps, |step| timeline::cells(step, &span, output))
 }

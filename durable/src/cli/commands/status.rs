@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::cli::exit::Result;
 use crate::cli::output::Tone;
 use crate::cli::session::Session;
-use crate::cli::text::{duration, or_none};
+use crate::cli::text::{duration, groups};
 use crate::{ExecutorState, Filter, GroupBy, Status, WorkflowCounts};
 
 /// Show in short what is there: processes, queues, schedules
@@ -80,9 +80,7 @@ pub(in crate::cli) async fn run(session: &Session, _: &StatusArguments) -> Resul
 fn by_status(counts: &WorkflowCounts) -> (&'static str, String, Tone) {
     let parked = Status::Parked.as_str();
     let tone = if counts.groups.iter().any(|it| it.value.as_deref() == Some(parked)) { Tone::Bad } else { Tone::Plain };
-    let group = |it: &crate::GroupCount| format!("{} {}", it.count, or_none(it.value.as_ref()).to_lowercase());
-    let groups: Vec<_> = counts.groups.iter().map(group).collect();
     let more = if counts.capped { " and more" } else { "" };
-    let text = if groups.is_empty() { "-".to_owned() } else { format!("{}{more}", groups.join(", ")) };
+    let text = if counts.groups.is_empty() { "-".to_owned() } else { format!("{}{more}", groups(counts)) };
     ("workflows", text, tone)
 }

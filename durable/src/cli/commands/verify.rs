@@ -2,12 +2,12 @@
 
 use std::process::ExitCode;
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 
 use crate::cli::commands::show::not_found;
 use crate::cli::exit::{Exit, Failure, Result};
+use crate::cli::filter::filter_of;
 use crate::cli::output::Tone;
-use crate::cli::selection::filter_of;
 use crate::cli::session::Session;
 use crate::{Builder, ErrorKind, ReplayOutcome, ReplayReport};
 
@@ -16,9 +16,10 @@ use crate::{Builder, ErrorKind, ReplayOutcome, ReplayReport};
 /// Nothing is run but the bodies of the workflows, against their records, and nothing is written. It needs the functions,
 /// so it is for programs that have this command line as their own, by `durable::cli::run`. It fails unless all match.
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("selected").required(true).args(["ids", "conditions"])))]
 pub(in crate::cli) struct VerifyArguments {
     /// The ids of the workflows
-    #[arg(value_name = "ID", required_unless_present = "conditions", conflicts_with = "conditions")]
+    #[arg(value_name = "ID")]
     ids: Vec<String>,
     /// All that match: status=parked,name=checkout
     #[arg(long = "where", value_name = "KEY=VALUE,..", value_delimiter = ',')]

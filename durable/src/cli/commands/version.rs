@@ -1,19 +1,22 @@
 //! `durable version`
 
+use std::process::ExitCode;
+
 use clap::Subcommand;
 
-use crate::cli::exit::Result;
-use crate::cli::output::Tone;
+use crate::cli::exit::{Exit, Failure, Result};
+use crate::cli::output::{Tone, print_line};
 use crate::cli::session::Session;
-use crate::cli::text::{or_none, time, time_or_none, tone_of};
-use crate::{Cursor, Filter, Status};
+use crate::cli::suggest;
+use crate::cli::text::{or_none, time, time_or_none, tone_of, workflows};
+use crate::{Cursor, Filter, Status, VersionInfo};
 
 /// Show the versions of the program, and drain old ones
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum VersionCommand {
     /// List the versions with what is in flight of each
     Ls,
-    /// Say what holds up the end of a version; with --watch, wait for it
+    /// Say what holds up the end of a version, and fail while something does; with --watch, wait for it
     Drain {
         /// The version
         version: String,
@@ -32,9 +35,9 @@ pub(in crate::cli) enum VersionCommand {
 /// How often a version that is watched is looked at.
 const WATCH_INTERVAL: std::time::Duration = std::time::Duration::from_secs(5);
 
-pub(in crate::cli) async fn run(session: &Session, command: &VersionCommand) -> Result<()> {
+pub(in crate::cli) async fn run(session: &Session, command: &VersionCommand) -> Result<ExitCode> {
     match command {
-        VersionCommand::Ls => list(session).await,
+        VersionCommand::Ls => list(session).await.map(|()| ExitCode::SUCCESS),
         VersionCommand::Drain { version, limit, watch, after } => drain(session, version, *limit, *after, *watch).await,
     }
 }
@@ -60,7 +63,7 @@ async fn list(session: &Session) -> Result<()> {
 }
 
 /// Lists what is in flight of a version, the oldest first.
-async fn drain(session: &Session, version: &str, limit: u32, after: Option<Cursor>, watch: bool) -> Result<()> {
+async fn drain(session: &Session, version: &str, limit: u32, after: Option<Cursor>, watch: bool) -> Result<ExitCode> {
     let client = session.connect().await?;
     let mut filter = Filter::new().version(version).limit(limit);
     for status in [Status::Pending, Status::Enqueued, Status::Delayed] {
@@ -69,13 +72,24 @@ async fn drain(session: &Session, version: &str, limit: u32, after: Option<Curso
     if let Some(cursor) = after {
         filter = filter.after(cursor);
     }
-    loop {
+    let mut is_known = false;
+    let drained = loop {
         let versions = client.versions().await?;
         let left = versions.iter().find(|it| it.version.as_deref() == Some(version));
-        let in_flight = left.map_or(0, crate::VersionInfo::in_flight);
+        if left.is_none() && !is_known {
+            return Err(unknown(version, &versions));
+        }
+        is_known = true;
+        let (in_flight, parked) = left.map_or((0, 0), |it| (it.in_flight(), it.parked));
         let page = client.list_workflows(filter.clone()).await?;
         if !session.output.is_json() {
-            crate::cli::output::print_line(&format!("{in_flight} workflows of the version {version} are in flight"))?;
+            let verb = if in_flight == 1 { "is" } else { "are" };
+            let and = match parked {
+                0 => String::new(),
+                1 => ", and 1 is parked, which needs this version when it is resumed".to_owned(),
+                many => format!(", and {many} are parked, which need this version when they are resumed"),
+            };
+            print_line(&format!("{} of the version {version} {verb} in flight{and}", workflows(in_flight)))?;
         }
         if session.output.is_json() || !page.is_empty() {
             session.output.rows(&["ID", "NAME", "STATUS", "CREATED", "EXECUTOR"], &page, |it| {
@@ -92,10 +106,17 @@ async fn drain(session: &Session, version: &str, limit: u32, after: Option<Curso
             eprintln!("there are more: --after {next}");
         }
         if !watch || in_flight == 0 {
-            break;
+            break in_flight == 0;
         }
         tokio::time::sleep(WATCH_INTERVAL).await;
-    }
+    };
     client.close().await;
-    Ok(())
+    Ok(if drained { ExitCode::SUCCESS } else { ExitCode::from(Exit::Failed as u8) })
+}
+
+/// The error for a version of which there is nothing.
+fn unknown(version: &str, versions: &[VersionInfo]) -> Failure {
+    let message = format!("no workflow in flight, no parked one and no living process has the version {version:?}");
+    let known = versions.iter().filter_map(|it| it.version.as_deref());
+    Failure::new(Exit::NotFound, message).hint(suggest::hint("versions", version, known))
 }

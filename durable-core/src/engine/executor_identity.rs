@@ -50,6 +50,12 @@ impl ExecutorIdentity {
         Self { name, host, version, takes, lease, lock_folder }
     }
 
+    /// The same without lock files: a process that a test lets crash would leave them.
+    pub(super) fn without_lock_files(mut self) -> Self {
+        self.lock_folder = LockFolder::none(&self.host);
+        self
+    }
+
     /// The row of an executor with this key, and its lock file. Without a lock file, for example in a
     /// read-only folder, other executors wait for the lease instead.
     pub(super) fn executor(&self, key: ExecutorKey) -> (NewExecutor, Option<LockFile>) {

@@ -113,7 +113,11 @@ async fn launch_on(
     let version = version(builder).await;
     let takes = taken_work(builder, &registry, &queues, &version);
     let (name, lease, schema) = (builder.executor_id.as_deref(), builder.lease, &*builder.schema);
-    let identity = Arc::new(ExecutorIdentity::new(name, version, takes, lease, schema, &*store));
+    let mut identity = ExecutorIdentity::new(name, version, takes, lease, schema, &*store);
+    if builder.store_settings.moves_clock {
+        identity = identity.without_lock_files();
+    }
+    let identity = Arc::new(identity);
     let (executor, lock_file) = identity.executor(keys.next());
     lock_file::unlock_for_restart(&Application {
         name: builder.name.clone(),

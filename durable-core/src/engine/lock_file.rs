@@ -59,6 +59,11 @@ impl LockFolder {
         Self { host: host.to_owned(), place }
     }
 
+    /// No lock files.
+    pub(super) fn none(host: &str) -> Self {
+        Self { host: host.to_owned(), place: None }
+    }
+
     /// Whether executors of this database can have lock files.
     pub(super) fn exists(&self) -> bool {
         self.place.is_some()

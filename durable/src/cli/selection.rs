@@ -41,6 +41,9 @@ pub(super) struct Selection {
 struct Tally {
     done: u64,
     refused: u64,
+    /// How many needed no change.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unchanged: Option<u64>,
     /// What was made of which workflow, where new ones are made.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     new: BTreeMap<String, String>,
@@ -116,16 +119,20 @@ impl Selection {
                 for reason in report.reasons.values() {
                     eprintln!("{reason}");
                 }
-                Tally { done: report.matched - report.refused, refused: report.refused, new: BTreeMap::new() }
+                let (refused, unchanged) = (report.refused, report.unchanged);
+                let done = report.matched.saturating_sub(refused + unchanged);
+                Tally { done, refused, unchanged: Some(unchanged), new: BTreeMap::new() }
             }
             None => self.apply_to_all(session, &bar, &client, filter, &change).await?,
         };
         client.close().await;
         let refused = if tally.refused == 0 { String::new() } else { format!(", {} refused", tally.refused) };
-        session.output.done(&tally, &format!("{} {done}{refused}", tally.done))?;
+        let unchanged = tally.unchanged.filter(|it| *it > 0);
+        let unchanged = unchanged.map_or_else(String::new, |it| format!(", {it} left as they were"));
+        session.output.done(&tally, &format!("{} {done}{unchanged}{refused}", tally.done))?;
         match tally {
-            Tally { done: 0, .. } => Err(Failure::new(Exit::Refused, "nothing was changed")),
             Tally { refused: 0, .. } => Ok(()),
+            Tally { done: 0, .. } => Err(Failure::new(Exit::Refused, "nothing was changed")),
             Tally { refused, .. } => {
                 let message =
                     format!("{} left as {}", workflows(refused), if refused == 1 { "it is" } else { "they are" });

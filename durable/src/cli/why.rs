@@ -5,7 +5,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::exit::Result;
 use super::suggest;
 use super::text::{duration, own_queue, time, workflows};
-use crate::{Client, ExecutorState, Filter, ListedExecutor, Position, QueueInfo, Status, StepInfo, WorkflowInfo};
+use crate::{
+    Client, ExecutorState, Filter, ListedExecutor, Position, QueueInfo, Status, StepInfo, UntakenWork, WorkflowInfo,
+};
 
 /// A workflow of which nothing was recorded for so long may hang.
 const QUIET: TimeDelta = TimeDelta::seconds(5);
@@ -81,11 +83,13 @@ async fn untaken(client: &Client, workflow: &WorkflowInfo) -> Result<Option<Stri
     let untaken = client.list_untaken_work().await?;
     let name = &workflow.name;
     let queue = workflow.queue.as_deref().and_then(own_queue);
-    Ok(untaken.iter().any(|it| it.name == *name && it.queue.as_deref() == queue).then(|| match queue {
+    let is_it = |it: &UntakenWork| it.name == *name && it.queue.as_deref() == queue && it.version == workflow.version;
+    let version = workflow.version.as_ref().map_or_else(String::new, |it| format!(" of the version {it:?}"));
+    Ok(untaken.iter().any(is_it).then(|| match queue {
         Some(queue) => {
-            format!("no living process has a workflow {name:?} and takes from the queue {queue:?}: launch one")
+            format!("no living process has a workflow {name:?}{version} and takes from the queue {queue:?}: launch one")
         }
-        None => format!("no living process has a workflow {name:?}: launch one"),
+        None => format!("no living process has a workflow {name:?}{version}: launch one"),
     }))
 }
 

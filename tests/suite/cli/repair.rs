@@ -94,7 +94,9 @@ async fn all_that_match_are_counted_asked_about_and_changed(database: &ProcessDa
     let asked = durable(database, &["cancel", matching]).await.fails_with(4);
     assert!(asked.contains("cancel 230 workflows (230 enqueued)?"), "{asked}");
     let cancelled = durable(database, &["cancel", matching, "--yes", "-o", "json"]).await.json();
-    assert_eq!(cancelled, json!({"done": 230, "refused": 0}));
+    assert_eq!(cancelled, json!({"done": 230, "refused": 0, "unchanged": 0}));
+    let again = durable(database, &["cancel", "--where=name=cli_many", "--yes"]).await.good();
+    assert_eq!(again, "0 cancelled, 230 left as they were\n");
     assert_eq!(durable(database, &["cancel", matching, "--yes"]).await.good(), "0 workflows match\n");
     let left = durable(database, &["ls", "--status", "enqueued", "-o", "json"]).await.json();
     assert_eq!(left["items"].as_array().map(Vec::len), Some(1), "no other one was cancelled");
@@ -106,7 +108,7 @@ async fn all_that_match_are_counted_asked_about_and_changed(database: &ProcessDa
 
     let deleted = durable(database, &["delete", "--where", "queue=elsewhere", "--yes", "-o", "json"]).await;
     let counts: serde_json::Value = serde_json::from_str(&deleted.out).unwrap();
-    assert_eq!(counts, json!({"done": 230, "refused": 1}), "one has not ended");
+    assert_eq!(counts, json!({"done": 230, "refused": 1, "unchanged": 0}), "one has not ended");
     deleted.fails_with(4);
     let unknown = durable(database, &["cancel", "--where", "state=error", "--yes"]).await.fails_with(2);
     assert!(unknown.contains("there is no condition \"state\"") && unknown.contains("label.NAME"), "{unknown}");

@@ -14,6 +14,9 @@ app_tests! {
     a_workflow_with_every_operation_survives_a_crash_at_each_commit,
     the_database_is_as_before_and_the_engine_runs_again,
     a_workflow_that_fails_survives_with_its_error,
+    a_workflow_that_is_parked_without_a_crash_fails_the_test,
+    times_in_whole_seconds_are_not_compared,
+    a_wait_without_a_limit_does_not_end,
     values_that_are_generated_or_depend_on_the_time_are_not_compared,
     sleeps_timeouts_and_retries_take_no_time,
     a_body_with_a_side_effect_is_found,
@@ -137,14 +140,15 @@ async fn everything(postgres: bool) -> Result<String> {
 
 async fn a_workflow_with_every_operation_survives_a_crash_at_each_commit(app: TestApp) {
     let postgres = make_tables(&app).await;
-    app.crash_everywhere(|| everything(postgres)).await;
+    let result = app.crash_everywhere(|| everything(postgres)).await.unwrap();
+    assert!(result.ends_with("left right"), "{result}");
 }
 
 async fn the_database_is_as_before_and_the_engine_runs_again(app: TestApp) {
     let postgres = make_tables(&app).await;
     pay(postgres, 1).await.unwrap();
     noted_once("before".to_owned()).id("before").await.unwrap();
-    app.crash_everywhere(|| pays(postgres)).await;
+    assert_eq!(app.crash_everywhere(|| pays(postgres)).await.unwrap(), 2);
     let ids: Vec<_> = app.list_workflows(Filter::new()).await.unwrap().into_iter().map(|it| it.id).collect();
     assert_eq!(ids, ["before"]);
     assert_eq!(pay(postgres, 2).await.unwrap(), 2, "the ids go on where they were");
@@ -170,7 +174,50 @@ async fn fails(postgres: bool) -> Result<()> {
 
 async fn a_workflow_that_fails_survives_with_its_error(app: TestApp) {
     let postgres = make_tables(&app).await;
-    app.crash_everywhere(|| fails(postgres)).await;
+    let error = app.crash_everywhere(|| fails(postgres)).await.unwrap_err();
+    assert_eq!(error.to_string(), "out of tea");
+}
+
+#[workflow]
+async fn uses_the_other_database(postgres: bool) -> Result<()> {
+    sql(!postgres, "select 1").await
+}
+
+async fn a_workflow_that_is_parked_without_a_crash_fails_the_test(app: TestApp) {
+    let postgres = !app.location().in_memory;
+    let message = fault_found(&app, || uses_the_other_database(postgres)).await;
+    assert!(message.contains("without a crash the workflow is parked"), "{message}");
+}
+
+#[workflow]
+async fn logs_at(postgres: bool) -> Result<()> {
+    let time = if postgres { "to_char(clock_timestamp(), 'SS')" } else { "strftime('%S', 'now')" };
+    sql(postgres, &format!("insert into stock values ({time}, 1)")).await
+}
+
+async fn times_in_whole_seconds_are_not_compared(app: TestApp) {
+    let postgres = make_tables(&app).await;
+    for _ in 0..3 {
+        app.crash_everywhere(|| logs_at(postgres)).await.unwrap();
+    }
+}
+
+#[workflow]
+async fn waits_for_ever() -> Result<Option<u32>> {
+    durable::recv("never", Duration::MAX).await
+}
+
+async fn a_wait_without_a_limit_does_not_end(app: TestApp) {
+    for schedule in app.list_schedules().await.unwrap() {
+        app.pause_schedule(&schedule.name).await.unwrap(); // those of the whole program are due at some time
+    }
+    waits_for_ever().id("w").start().await.unwrap();
+    assert_eq!(app.advance_to_next().await, None);
+    app.advance(Duration::from_hours(24 * 365)).await;
+    assert_eq!(app.workflow("w").await.unwrap().unwrap().status, Status::Pending);
+    app.cancel_workflow("w").await.unwrap();
+    let message = fault_found(&app, waits_for_ever).await;
+    assert!(message.contains("a run does not end, and nothing is due"), "{message}");
 }
 
 #[workflow]
@@ -185,7 +232,7 @@ async fn generates(postgres: bool) -> Result<String> {
 
 async fn values_that_are_generated_or_depend_on_the_time_are_not_compared(app: TestApp) {
     let postgres = make_tables(&app).await;
-    app.crash_everywhere(|| generates(postgres)).await;
+    app.crash_everywhere(|| generates(postgres)).await.unwrap();
 }
 
 #[workflow]
@@ -199,7 +246,7 @@ async fn takes_months(key: String) -> Result<u32> {
 
 async fn sleeps_timeouts_and_retries_take_no_time(app: TestApp) {
     let key = fresh("months");
-    app.crash_everywhere(|| takes_months(key.clone())).await;
+    app.crash_everywhere(|| takes_months(key.clone())).await.unwrap();
 }
 
 /// The message of a test that fails.
@@ -208,7 +255,8 @@ where
     T: Send + 'static,
     E: From<Error> + Send + 'static,
 {
-    let panic = AssertUnwindSafe(app.crash_everywhere(call)).catch_unwind().await.unwrap_err();
+    let found = AssertUnwindSafe(app.crash_everywhere(call)).catch_unwind().await;
+    let Err(panic) = found else { panic!("nothing was found") };
     *panic.downcast::<String>().expect("the message is formatted")
 }
 

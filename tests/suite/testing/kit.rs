@@ -60,6 +60,38 @@ async fn a_setup_can_borrow_the_engine(app: TestApp) {
 #[durable::test(setup = takes_the_engine, timeout = "5m")]
 async fn a_setup_can_take_the_engine() {}
 
+struct Greeting(&'static str);
+
+fn with_a_greeting(builder: durable::Builder) -> durable::Builder {
+    builder.state(Greeting("hello"))
+}
+
+#[workflow]
+async fn kit_greets() -> Result<String> {
+    Ok(durable::state::<Greeting>().0.to_owned())
+}
+
+#[durable::test(builder = with_a_greeting)]
+async fn a_test_gives_its_engine_state_at_each_launch(app: TestApp) {
+    assert_eq!(kit_greets().await.unwrap(), "hello");
+    app.crash().await;
+    app.restart().await;
+    assert_eq!(kit_greets().await.unwrap(), "hello");
+    assert_eq!(app.crash_everywhere(kit_greets).await.unwrap(), "hello");
+}
+
+#[durable::test]
+async fn a_test_has_its_own_name_in_the_names_of_types() {
+    fn here() {}
+    assert!(std::any::type_name_of_val(&here).contains("::a_test_has_its_own_name_in_the_names_of_types::"));
+}
+
+#[durable::test(timeout = "50ms")]
+#[should_panic(expected = "it blocked its thread")]
+async fn a_test_that_blocks_its_thread_fails_when_it_took_too_long() {
+    std::thread::sleep(Duration::from_millis(200));
+}
+
 async fn fails() -> Result<()> {
     Err(Error::msg("no tables"))
 }

@@ -51,6 +51,9 @@ struct CopyArguments {
     /// Wait for the end of the new workflow, and print its result
     #[arg(long, conflicts_with_all = ["conditions", "dry_run"])]
     wait: bool,
+    /// Replace all arguments, also those that were not recorded: a JSON object, @path or -
+    #[arg(long, value_name = "JSON", allow_hyphen_values = true)]
+    input: Option<String>,
     /// Replace one argument: JSON, @path or -, and what is no JSON is a text; '"42"' and '"@x"' are texts, too
     #[arg(long = "arg", value_name = "NAME=VALUE")]
     arguments: Vec<String>,
@@ -104,6 +107,7 @@ struct Copy {
     queue: Option<String>,
     version: Option<String>,
     wait: bool,
+    input: Option<Value>,
     arguments: Vec<(String, Value)>,
     outputs: Vec<(Position, Value)>,
 }
@@ -127,6 +131,7 @@ impl Copy {
             queue: copy.queue.clone(),
             version: copy.version.clone(),
             wait: copy.wait,
+            input: copy.input.as_ref().map(|it| values::json("the input", it)).transpose()?,
             arguments: copy.arguments.iter().map(|it| values::argument(it)).collect::<Result<_>>()?,
             outputs: outputs.iter().map(output).collect::<Result<_>>()?,
         })
@@ -143,6 +148,9 @@ impl Copy {
         if let Some(version) = &self.version {
             call = call.version(version);
         }
+        if let Some(input) = &self.input {
+            call = call.replace_arguments(input);
+        }
         for (name, value) in &self.arguments {
             call = call.replace_argument(name, value);
         }
@@ -158,7 +166,11 @@ impl Copy {
     async fn check(&self, session: &Session, id: &str, from: ForkFrom) -> Result<()> {
         let client = session.connect().await?;
         let Some(workflow) = client.workflow(id).await? else { return Err(not_found(&client, id).await) };
-        let input: Option<Map<String, Value>> = workflow.input.as_deref().and_then(|it| serde_json::from_str(it).ok());
+        let recorded = || workflow.input.as_deref().and_then(|it| serde_json::from_str(it).ok());
+        let input: Option<Map<String, Value>> = match &self.input {
+            Some(input) => input.as_object().cloned(),
+            None => recorded(),
+        };
         if let Some(input) = input
             && let Some((name, _)) = self.arguments.iter().find(|(name, _)| !input.contains_key(name))
         {

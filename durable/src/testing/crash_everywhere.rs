@@ -118,7 +118,7 @@ async fn crash_everywhere<'a>(
     let copies = copies.unwrap_or_else(|error| panic!("the tables cannot be copied: {error}"));
     let mut runs = CrashRuns { engine, start, read, earlier, copies, number: 0 };
 
-    let no_crash = || FaultPlan { claims_count: true, ..FaultPlan::default() };
+    let no_crash = || FaultPlan { claims_count: true, counts_later: true, ..FaultPlan::default() };
     let (first, commits, _) = runs.run(no_crash()).await;
     runs.restore(SEQUENCES_AHEAD).await;
     let (second, ..) = runs.run(no_crash()).await;
@@ -131,7 +131,7 @@ async fn crash_everywhere<'a>(
     for mode in [FaultMode::Before, FaultMode::After, FaultMode::LostAnswer] {
         // How many commits there are may differ: records of concurrent branches share one, or do not.
         for at in 1.. {
-            let plan = FaultPlan { claims_count: true, ..FaultPlan::one(mode, at) };
+            let plan = FaultPlan { faults: FaultPlan::one(mode, at).faults, ..no_crash() };
             let (observation, _, failed) = runs.run(plan).await;
             runs.restore(0).await;
             let mut differences = expectation.differences(&observation);
@@ -206,6 +206,7 @@ impl CrashRuns<'_, '_> {
         self.number += 1;
         let id = format!("crash-everywhere-{:06}", self.number);
         let first = self.engine.start_process(plan).await;
+        first.store.begin_counting(); // the launch has recovered what was in flight before
         let ended = self.run_in(&first, &id).await;
         if ended && self.number == 1 {
             first.app.scope((self.read)(id.clone())).await;

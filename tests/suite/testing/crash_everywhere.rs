@@ -17,6 +17,7 @@ app_tests! {
     a_workflow_that_is_parked_without_a_crash_fails_the_test,
     times_in_whole_seconds_are_not_compared,
     a_wait_without_a_limit_does_not_end,
+    workflows_that_wait_already_stay_as_they_are,
     values_that_are_generated_or_depend_on_the_time_are_not_compared,
     sleeps_timeouts_and_retries_take_no_time,
     a_body_with_a_side_effect_is_found,
@@ -200,6 +201,16 @@ async fn times_in_whole_seconds_are_not_compared(app: TestApp) {
     for _ in 0..3 {
         app.crash_everywhere(|| logs_at(postgres)).await.unwrap();
     }
+}
+
+async fn workflows_that_wait_already_stay_as_they_are(app: TestApp) {
+    let postgres = make_tables(&app).await;
+    for number in 0..3 {
+        takes_months(fresh("earlier")).id(format!("earlier-{number}")).start().await.unwrap();
+    }
+    app.crash_everywhere(|| pays(postgres)).await.unwrap();
+    let left = app.list_workflows(Filter::new().id_prefix("earlier-")).await.unwrap();
+    assert!(left.iter().all(|it| it.status == Status::Pending) && left.len() == 3, "{left:?}");
 }
 
 #[workflow]

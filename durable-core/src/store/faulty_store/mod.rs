@@ -42,6 +42,8 @@ pub struct FaultPlan {
     /// Whether reading counts like committing. How often an engine reads depends on timing, so such a
     /// plan cannot be exhaustive.
     pub reading_counts: bool,
+    /// Whether nothing counts until [`FaultyStore::begin_counting`].
+    pub counts_later: bool,
 }
 
 impl FaultPlan {
@@ -59,6 +61,7 @@ pub struct FaultyStore {
     /// Whether closing this store closes `inner`, which several processes may use in turn.
     owned: AtomicBool,
     plan: FaultPlan,
+    is_counting: AtomicBool,
     calls: AtomicU64,
     names: CommitNames,
     /// The commit at which the first fault happened.
@@ -117,6 +120,7 @@ impl FaultyStore {
         Self {
             inner: Arc::clone(inner),
             owned: AtomicBool::new(false),
+            is_counting: AtomicBool::new(!plan.counts_later),
             plan,
             calls: AtomicU64::new(0),
             names: CommitNames::default(),
@@ -244,6 +248,11 @@ impl FaultyStore {
         self.calls.load(Ordering::SeqCst)
     }
 
+    /// From now on calls count.
+    pub fn begin_counting(&self) {
+        self.is_counting.store(true, Ordering::SeqCst);
+    }
+
     /// The process is dead from now on.
     pub fn kill(&self) {
         self.dead.send_replace(true);
@@ -289,6 +298,9 @@ impl FaultyStore {
     /// before its call is done, so that no other call of it is done.
     async fn fate(&self, name: impl FnOnce() -> String) -> Result<Fate, StoreError> {
         self.alive()?;
+        if !self.is_counting.load(Ordering::SeqCst) {
+            return Ok(Fate::Through);
+        }
         let number = self.calls.fetch_add(1, Ordering::SeqCst) + 1;
         let Some(mode) = self.plan.faults.get(&number) else { return Ok(Fate::Through) };
         lock(&self.failed_commit).get_or_insert_with(name);

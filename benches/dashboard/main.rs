@@ -177,5 +177,5 @@ async fn share(site: &Site) -> Share {
     let took = began.elapsed().as_secs_f64();
     #[allow(clippy::cast_precision_loss, reason = "it is far below 2^52")]
     let kilobytes = (site.sent() - bytes) as f64 / 1e3;
-    Share { processor: (processor_time() - time).as_secs_f64() / took, kilobytes: kilobytes * 60.0 / took }
+    Share { processor: processor_time().saturating_sub(time).as_secs_f64() / took, kilobytes: kilobytes * 60.0 / took }
 }

@@ -98,7 +98,12 @@ fn waits_for(runtime: &Runtime, workflow: &WorkflowInfo, run: Option<&RunningWor
         }
         Status::Parked => format!("parked: {}", workflow.reason.as_deref().unwrap_or("without a reason")),
         _ => {
-            let Some(run) = run else { return "not running in this process".to_owned() };
+            let Some(run) = run else {
+                let is_known = runtime.registry.get(&workflow.name).is_some();
+                let what =
+                    if is_known { "not running in this process" } else { "this program has no workflow of this name" };
+                return what.to_owned();
+            };
             let Some(execution) = run.execution() else {
                 let permits = runtime.permits.as_ref().map_or("", |_| ", or for one of `max_concurrent_workflows`");
                 return format!("about to begin{permits}");

@@ -133,7 +133,7 @@ impl Shop {
 #[allow(dead_code)]
 async fn sells() {
     #[allow(clippy::unused_async)]
-    async fn __body(app: TestApp) {
+    async fn sells(app: TestApp) {
         sell(app).await;
     }
     ::renamed::testing::run(
@@ -141,8 +141,9 @@ async fn sells() {
             name: ::core::concat!(::core::module_path!(), "::sells").into(),
             postgres: false,
             timeout: ::core::option::Option::None,
+            builder: ::renamed::testing::same_builder,
         },
         ::renamed::testing::no_set_up,
-        |app| ::renamed::__private::Box::pin(__body(app)),
+        |app| ::renamed::__private::Box::pin(sells(app)),
     )
 }

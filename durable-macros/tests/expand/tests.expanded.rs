@@ -4,7 +4,7 @@
 #[allow(dead_code)]
 async fn ships() {
     #[allow(clippy::unused_async)]
-    async fn __body(app: TestApp) {
+    async fn ships(app: TestApp) {
         app.list_workflows(Filter::new()).await.unwrap();
     }
     ::durable::testing::run(
@@ -12,9 +12,10 @@ async fn ships() {
             name: ::core::concat!(::core::module_path!(), "::ships").into(),
             postgres: false,
             timeout: ::core::option::Option::None,
+            builder: ::durable::testing::same_builder,
         },
         ::durable::testing::no_set_up,
-        |app| ::durable::__private::Box::pin(__body(app)),
+        |app| ::durable::__private::Box::pin(ships(app)),
     )
 }
 ::core::compile_error! {
@@ -24,7 +25,7 @@ async fn ships() {
 #[allow(dead_code)]
 async fn runs_out() -> durable::Result<()> {
     #[allow(clippy::unused_async)]
-    async fn __body() -> durable::Result<()> {
+    async fn runs_out() -> durable::Result<()> {
         Ok(())
     }
     ::durable::testing::run(
@@ -32,8 +33,9 @@ async fn runs_out() -> durable::Result<()> {
             name: ::core::concat!(::core::module_path!(), "::runs_out").into(),
             postgres: true,
             timeout: ::core::option::Option::None,
+            builder: ::durable::testing::same_builder,
         },
         ::durable::testing::no_set_up,
-        |_| ::durable::__private::Box::pin(__body()),
+        |_| ::durable::__private::Box::pin(runs_out()),
     )
 }

@@ -125,7 +125,6 @@ pub struct TestOptions {
 
 /// Not public API. Used by generated code.
 #[doc(hidden)]
-#[must_use]
 pub fn same_builder(builder: Builder) -> Builder {
     builder
 }
@@ -154,7 +153,10 @@ pub fn run<R>(
     runtime.shutdown_timeout(Duration::from_secs(1));
     match result {
         Ok(value) => {
-            assert!(left == 0, "{name}: {left} tasks were still alive after the shutdown");
+            assert!(
+                left == 0,
+                "{name}: tasks are still running after the shutdown: {left}; await or abort what the test has spawned, and close pools of its own"
+            );
             value
         }
         Err(panic) => std::panic::resume_unwind(panic),

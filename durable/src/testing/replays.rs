@@ -23,7 +23,10 @@ pub fn assert_replays(package: &str, pattern: &str) {
         Ok(failures) => failures,
         Err(panic) => std::panic::resume_unwind(panic),
     };
-    assert!(failures.is_empty(), "histories that the present code does not replay:{failures}");
+    assert!(
+        failures.is_empty(),
+        "histories that the present code does not replay:{failures}\nKeep old code for old workflows with `durable::patch(\"name\")`, a renamed step with `#[step(name = \"its earlier name\")]`; or delete the file once no such workflow is in flight"
+    );
 }
 
 async fn replay_all(app: TestApp, path: String, shown: String) -> String {

@@ -31,7 +31,7 @@ async fn a_panic_in_a_test_fails_the_test(_: TestApp) {
 }
 
 #[durable::test]
-#[should_panic(expected = "1 tasks were still alive after the shutdown")]
+#[should_panic(expected = "tasks are still running after the shutdown: 1")]
 async fn a_task_that_outlives_its_test_fails_it(_: TestApp) {
     tokio::spawn(std::future::pending::<()>());
 }

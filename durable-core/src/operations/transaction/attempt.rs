@@ -88,8 +88,12 @@ impl<R: Send> TransactionRun<'_, R> {
         } else {
             format!("name the one it is for with #[transaction(database = \"…\")]: {}", others.join(", "))
         };
-        let message =
-            format!("the transaction `{}` takes a `{takes}` and {database} has `{has}`s; {fix}", self.transaction.name);
+        let in_tests =
+            if takes.contains("Pg") { "; a test runs on Postgres with #[durable::test(postgres)]" } else { "" };
+        let message = format!(
+            "the transaction `{}` takes a `{takes}` and {database} has `{has}`s; {fix}{in_tests}",
+            self.transaction.name
+        );
         Error::new(ErrorKind::Misuse, message)
     }
 

@@ -70,7 +70,7 @@ fn information_about_queues_and_schedules_is_json_that_reads_back() {
         "from": "2026-01-02T03:04:00Z", "until": "2026-01-02T03:05:00Z", "success": 7, "error": 1, "cancelled": 0,
         "capped": false,
     }));
-    round_trip::<UntakenWork>(&json!({ "queue": "orders", "name": "checkout", "workflows": 3 }));
+    round_trip::<UntakenWork>(&json!({ "queue": "orders", "name": "checkout", "version": "1.2", "workflows": 3 }));
     round_trip::<Misfire>(&json!("once"));
     round_trip::<Overlap>(&json!("skip"));
 }

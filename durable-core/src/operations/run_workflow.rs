@@ -107,6 +107,7 @@ impl RunTask {
                 } else {
                     poll_body(&execution).await
                 };
+                run.set_ending();
                 match Box::pin(finish_run(&execution, stopped)).await {
                     FinishResult::Yes(ended) => {
                         log_end(self.workflow.name, &ended);

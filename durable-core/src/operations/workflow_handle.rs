@@ -195,11 +195,15 @@ where
             }
             here = None;
         }
+        let mut may_be_resumed = here.as_ref().is_some_and(|run| run.is_ending());
         loop {
             let following = here.is_some().then(|| self.runtime.waiters.follow());
             if let Some(run) = here
                 && let RunProgress::Ended(ended) = run.finished().await
                 && !(in_body && ended.status == Status::Parked)
+                && (ended.status == Status::Success
+                    || !may_be_resumed
+                    || self.runtime.shutdown.phase() > EnginePhase::Running)
             {
                 return Some(ended);
             }
@@ -213,6 +217,7 @@ where
                 _ => {}
             }
             // This process may have claimed it from its queue meanwhile.
+            may_be_resumed = false;
             here = Some(self.runtime.running.get(&self.id)?);
         }
     }

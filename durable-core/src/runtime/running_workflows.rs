@@ -47,6 +47,8 @@ pub(crate) struct RunningWorkflow {
     changed: Notify,
     /// The current execution; a replay begins another one.
     execution: Mutex<Option<Arc<dyn RunControl>>>,
+    /// Whether its end may be in the database already.
+    ending: AtomicBool,
     /// Whether another executor owns the workflow now.
     lost: AtomicBool,
     /// Whether the workflow was cancelled, which is its end.
@@ -124,6 +126,7 @@ impl RunningWorkflows {
             id: Arc::clone(id),
             key,
             workflow,
+            ending: AtomicBool::new(false),
             lost: AtomicBool::new(false),
             cancelled: AtomicBool::new(false),
             progress: Mutex::new(RunProgress::Running),
@@ -244,6 +247,16 @@ impl RunningWorkflow {
         if let Some(handle) = self.abort.get() {
             handle.abort();
         }
+    }
+
+    /// Its end is about to be written.
+    pub(crate) fn set_ending(&self) {
+        self.ending.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether its end may be in the database already, so that it may have been resumed since.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.ending.load(Ordering::SeqCst)
     }
 
     pub(crate) fn finish(&self, ended: Arc<FinishedWorkflow>) {

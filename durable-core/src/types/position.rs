@@ -115,6 +115,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_position_belongs_to_the_call_of_the_body_that_made_its_branch() {
+        let number = |text: &str| text.parse::<Position>().expect("a position").number_in_body();
+        assert_eq!([number("7"), number("3/2"), number("12/2/1")], [7, 3, 12]);
+    }
+
+    #[test]
     fn a_position_knows_what_was_made_at_or_behind_another_one() {
         let position = |text: &str| text.parse::<Position>().expect("it is a position");
         for (other, made) in [("3", "3/1"), ("3", "4/1"), ("3", "12/2/1"), ("3/2", "3/2/7"), ("3/2", "3/10/1")] {

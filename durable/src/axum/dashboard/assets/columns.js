@@ -1,4 +1,4 @@
-// The columns of the table of workflows. Those that are chosen are kept in this browser, and in the address.
+// The columns of the table of workflows. The chosen ones are kept in this browser and the address.
 
 import { h } from "./dom.js";
 import { duration, time } from "./format.js";

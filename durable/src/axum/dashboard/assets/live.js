@@ -68,7 +68,7 @@ function connect() {
 	source = opened;
 	opened.addEventListener("hello", () => {
 		become("live");
-		tell({ all: true }); // what happened before the connection
+		tell({ all: true });
 	});
 	opened.addEventListener("changes", event => {
 		const { workflows, queues } = JSON.parse(event.data);

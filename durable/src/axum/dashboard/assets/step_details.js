@@ -1,4 +1,4 @@
-// The record of one call: what it returned or why it failed, each failed attempt, and a fork from there.
+// The record of one call: what it returned, why attempts failed, and a fork from there.
 
 import { mayAct } from "./api.js";
 import { h } from "./dom.js";

@@ -1,4 +1,4 @@
-// The rows of a timeline, from the records of a workflow: what ran, waited and slept, and when.
+// The rows of a timeline, from records: what ran, waited and slept, and when.
 
 import { isNever, millis } from "./format.js";
 

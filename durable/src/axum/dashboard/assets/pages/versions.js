@@ -1,4 +1,4 @@
-// Versions: what is in flight of each version of the program, and when its last process can be stopped.
+// What is in flight of each version, and when its last process can go.
 
 import { get } from "../api.js";
 import { h } from "../dom.js";
@@ -17,7 +17,7 @@ export function open({ signal }) {
 		view: () =>
 			h("div", null,
 				head("Versions"),
-				h("p.muted", null, "A deploy drains a version: once nothing of it is in flight, its last process can be stopped."),
+				h("p.muted", null, "A deploy drains a version: once nothing of it is in flight, its last process can go."),
 				h("section.panel", null, table({
 					caption: "Versions", rows: versions, key: it => it.version ?? "", empty: "Nothing is in flight, and no process runs.",
 					columns: [
@@ -40,6 +40,7 @@ const number = ({ version }, value, statuses) =>
 	version ? countLink(value, new URLSearchParams([["version", version], ...statuses.map(word => ["status", word])])) : count(value);
 
 function drain(it) {
+	if (it.in_flight === 0 && it.parked > 0) return [status("warning"), " parked work may need it"];
 	if (it.in_flight === 0) return [status("good"), it.executors ? " drained: its processes can be stopped" : " drained"];
 	if (it.executors > 0) return "in use";
 	return [status("warning"), " in flight without a process of this version: others run it, unless the version policy is `Pin`"];

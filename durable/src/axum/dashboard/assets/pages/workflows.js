@@ -1,4 +1,4 @@
-// Workflows: a live table with every filter in the address, and actions on some or all that match.
+// A live table with every filter in the address, and actions on some or all that match.
 
 import { ACTIONS, ask } from "../actions.js";
 import { get, mayAct } from "../api.js";
@@ -44,6 +44,7 @@ export function open({ query: given, signal, redraw, reload }) {
 		pushAddress(toWorkflows(query));
 		if (isOther) {
 			[isAll, counted_, countedAt, before.length] = [false, null, 0, 0];
+			shown = { items: [], next: null };
 			chosen.clear();
 		}
 		redraw();

@@ -74,6 +74,16 @@ mod tests {
         assert_eq!(backoff.delay(u32::MAX).as_secs(), 5, "the power overflows, the delay does not");
     }
 
+    #[test]
+    fn random_delays_spread_over_the_jitter_and_no_further() {
+        let backoff = Backoff::doubling(Duration::from_secs(1), Duration::from_secs(5)).with_jitter(0.2);
+        let mut drawn: Vec<_> = (0..1_000).map(|_| backoff.random_delay(2).as_secs_f64()).collect();
+        drawn.sort_by(f64::total_cmp);
+        let (shortest, longest) = (drawn[0], drawn[999]);
+        assert!(shortest >= 1.6 && longest <= 2.4, "{shortest} to {longest}");
+        assert!(shortest < 1.7 && longest > 2.3, "{shortest} to {longest}");
+    }
+
     proptest! {
         #[test]
         fn no_delay_is_shorter_than_an_earlier_one_or_longer_than_the_maximum(

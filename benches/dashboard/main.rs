@@ -7,8 +7,8 @@
 //!
 //! The process starts 100 workflows of three steps a second, throughout. First the routes of the JSON API are asked, one
 //! request after the other. Then Chromium opens one page after the other and keeps it open. The processor time is that of
-//! this process and of the database's server, without the browser; it is compared with the mean of the times before
-//! and after, in which nobody looks. The bytes are those of the bodies that the dashboard sent.
+//! this process and of the database's server, without the browser. It is compared with the mean of the times before and
+//! after, without an open page. The bytes are those of the response bodies.
 
 #[path = "../support/fill.rs"]
 mod fill;
@@ -152,10 +152,10 @@ async fn pages(store: &str, site: &Site, history: u64) {
     let mut before = share(site).await;
     for page in PAGES {
         let browser = Browser::open(&site.page(page));
-        sleep(Duration::from_secs(10)).await; // it loads the page and what it shows first
+        site.wait_for_viewer().await;
         let during = share(site).await;
         drop(browser);
-        site.nobody_looks().await;
+        site.wait_for_no_viewer().await;
         let after = share(site).await;
         let alone = f64::midpoint(before.processor, after.processor);
         let more = during.processor - alone;

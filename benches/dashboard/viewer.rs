@@ -18,11 +18,11 @@ use tokio::net::{TcpListener, TcpStream};
 pub(crate) struct Site {
     port: u16,
     sent: Arc<AtomicU64>,
-    /// Responses that have not ended.
+    /// Live connections of pages.
     open: Arc<AtomicU64>,
 }
 
-/// A response that has not ended.
+/// A live connection of a page.
 struct Open(Arc<AtomicU64>);
 
 impl Open {
@@ -45,7 +45,8 @@ impl Site {
         let site = Self { port, sent: Arc::default(), open: Arc::default() };
         let (sent, open) = (Arc::clone(&site.sent), Arc::clone(&site.open));
         let counted = from_fn(move |request: Request, next: Next| {
-            let (sent, open) = (Arc::clone(&sent), Open::new(&open));
+            let is_live = request.uri().path().ends_with("/live");
+            let (sent, open) = (Arc::clone(&sent), is_live.then(|| Open::new(&open)));
             async move {
                 next.run(request).await.map(|body| {
                     Body::from_stream(body.into_data_stream().inspect(move |part| {
@@ -82,8 +83,15 @@ impl Site {
         self.sent.load(Ordering::Relaxed)
     }
 
-    /// Waits until the live changes of a browser that was closed have ended.
-    pub(crate) async fn nobody_looks(&self) {
+    /// Waits until a page has connected for live changes.
+    pub(crate) async fn wait_for_viewer(&self) {
+        while self.open.load(Ordering::Relaxed) == 0 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Waits until the live connection of a browser that was closed has ended.
+    pub(crate) async fn wait_for_no_viewer(&self) {
         while self.open.load(Ordering::Relaxed) > 0 {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }

@@ -81,7 +81,7 @@ async fn a_workflow_of_n_steps_costs_n_plus_1_commits(database: &TestDatabase) {
         assert_eq!(costs.commits, u64::from(many.max(1)) + 1, "{many} steps: {costs:?}");
         if database.is_postgres() {
             assert_eq!(costs.statements, costs.commits, "every commit is one round trip, and nothing is read");
-            assert_eq!(costs.notifications, 0, "nobody else is there");
+            assert_eq!(costs.notifications, 0, "no other process listens");
         }
     }
     app.shutdown().await;

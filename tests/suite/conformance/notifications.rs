@@ -271,7 +271,7 @@ async fn a_listener_that_is_alone_sends_nothing_until_another_one_comes(database
     for _ in 0..3 {
         database.store.notify(&hints).await.unwrap();
     }
-    assert_eq!(sent(), before, "nobody else is there");
+    assert_eq!(sent(), before, "no other process listens");
     let other = database.second().await;
     let mut others = Listener::new(&other).await;
     // What was written while the first one was alone was announced to nobody.

@@ -170,7 +170,7 @@ pub(super) async fn live(
     Ok((headers, Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))).into_response())
 }
 
-/// What a viewer is told of changed workflows.
+/// Which changed workflows an event names for a viewer, and with which fields.
 struct Shape {
     redaction: Redaction,
     /// Only these fields.

@@ -62,7 +62,7 @@ pub(in crate::cli) async fn run(session: &Session, arguments: DashboardArguments
             .hint("choose another one with --port, or a free one with --port 0")
     })?;
     let client = session.connect().await?;
-    // Before anybody is told that it is there.
+    // Signals are handled before the address is printed.
     let signals = crate::signals::install()?;
     let served_at = listener.local_addr()?;
     let url = format!("http://{served_at}/");

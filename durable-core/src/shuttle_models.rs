@@ -76,7 +76,8 @@ fn each_write_is_completed_once_and_those_of_one_caller_in_their_order() {
                         let completed = Arc::clone(&completed);
                         let good = shuttle::rand::thread_rng().gen_bool(0.7);
                         let entry = if good { numbered(number) } else { refused() };
-                        writer.submit(FENCE, Box::new(entry), move |it| lock(&completed).push((number, it.is_ok())));
+                        let completion = Completion::new(move |it| lock(&completed).push((number, it.is_ok())));
+                        writer.submit(FENCE, entry, completion);
                     }
                 })
             })
@@ -125,7 +126,7 @@ fn waits_for_a_batch_that_is_being_committed_end() {
                 thread::spawn(move || future::block_on(writer.flushed()))
             })
             .collect();
-        writer.submit(FENCE, Box::new(numbered(1)), |_| {});
+        writer.submit(FENCE, numbered(1), Completion::new(drop));
         writer.stop();
         task.join().expect("the writer ends");
         waiting.into_iter().for_each(|it| it.join().expect("it ends"));

@@ -1,5 +1,6 @@
 //! The one path of every durable operation: replay it if it is recorded, else do it and record it.
 
+use std::borrow::Cow;
 use std::future::{Future, Pending};
 use std::time::Duration;
 
@@ -15,70 +16,76 @@ use crate::types::payload::{Codec, Outcome, PayloadError, RecordedError, encode}
 pub(crate) struct Operation<'a> {
     pub(crate) kind: &'static str,
     pub(crate) name: &'a str,
+    /// The name, if it is a constant of the program, so that a record needs no copy of it.
+    constant_name: Option<&'static str>,
 }
 
 impl Operation<'static> {
+    const fn constant(kind: &'static str, name: &'static str) -> Self {
+        Self { kind, name, constant_name: Some(name) }
+    }
+
     pub(crate) const fn step(name: &'static str) -> Self {
-        Self { kind: "step", name }
+        Self::constant("step", name)
     }
 
     pub(crate) const fn transaction(name: &'static str) -> Self {
-        Self { kind: "transaction", name }
+        Self::constant("transaction", name)
     }
 
     /// A value that is determined once and recorded: its name is its kind.
     pub(crate) const fn once(name: &'static str) -> Self {
-        Self { kind: name, name }
+        Self::constant(name, name)
     }
 
     pub(crate) const fn workflow(name: &'static str) -> Self {
-        Self { kind: "workflow", name }
+        Self::constant("workflow", name)
     }
 }
 
 impl<'a> Operation<'a> {
     pub(crate) const fn send(topic: &'a str) -> Self {
-        Self { kind: "send", name: topic }
+        Self::on("send", topic)
     }
 
     pub(crate) const fn recv(topic: &'a str) -> Self {
-        Self { kind: "recv", name: topic }
+        Self::on("recv", topic)
     }
 
     pub(crate) const fn set_event(name: &'a str) -> Self {
-        Self { kind: "set_event", name }
+        Self::on("set_event", name)
     }
 
     pub(crate) const fn get_event(name: &'a str) -> Self {
-        Self { kind: "get_event", name }
+        Self::on("get_event", name)
     }
 
     /// The marker of a patch.
     pub(crate) const fn patch(name: &'a str) -> Self {
-        Self { kind: "patch", name }
+        Self::on("patch", name)
     }
 
     pub(crate) const fn cancel(id: &'a str) -> Self {
-        Self { kind: "cancel", name: id }
+        Self::on("cancel", id)
     }
 
-    /// A look into the database at something that has a name or an id.
-    pub(crate) const fn look(kind: &'static str, at: &'a str) -> Self {
-        Self { kind, name: at }
+    /// An operation on something that has a name or an id.
+    pub(crate) const fn on(kind: &'static str, name: &'a str) -> Self {
+        Self { kind, name, constant_name: None }
     }
 
     /// The next item of a stream.
     pub(crate) const fn read_stream(name: &'a str) -> Self {
-        Self { kind: "read_stream", name }
+        Self::on("read_stream", name)
     }
 
     /// The time up to which an operation waits, in its own branch.
     pub(crate) const fn deadline(of: &'a str) -> Self {
-        Self { kind: "deadline", name: of }
+        Self::on("deadline", of)
     }
 
     pub(crate) const fn result(id: &'a str) -> Self {
-        Self { kind: "result", name: id }
+        Self::on("result", id)
     }
 }
 
@@ -231,7 +238,7 @@ impl ReservedPosition {
             workflow: self.execution.row.key,
             position: self.position.clone(),
             kind: operation.kind,
-            name: operation.name.to_owned(),
+            name: operation.constant_name.map_or_else(|| operation.name.to_owned().into(), Cow::Borrowed),
             outcome: done.outcome,
             child: done.child,
             failures: (!done.failures.is_empty()).then(|| encode(&done.failures).unwrap_or_default()),
@@ -269,7 +276,7 @@ impl ReservedPosition {
     /// would meet it again.
     pub(crate) fn encode<R>(&self, codec: Codec<R>, operation: Operation<'_>, value: &R) -> Result<Outcome, Error> {
         (codec.encode)(value).map_err(|error| {
-            let Operation { kind, name } = operation;
+            let Operation { kind, name, .. } = operation;
             let message =
                 format!("the result of the {kind} `{name}` at position {} cannot be recorded: {error}", self.position);
             Error::new(ErrorKind::Payload, message)

@@ -30,12 +30,14 @@ pub(super) struct PendingWrites {
 }
 
 /// A batch with its number.
-pub(super) type NumberedBatch = (u64, Box<Entry>);
+pub(super) type NumberedBatch = (u64, Entry);
 
 impl PendingWrites {
     /// Adds a record.
     pub(super) fn add_record(&mut self, record: NewRecord) {
-        self.unsent.get_or_insert_default().records.push(record);
+        let records = &mut self.unsent.get_or_insert_default().records;
+        records.reserve_exact(1); // most batches have one
+        records.push(record);
     }
 
     /// Whether something is unsent, and would be the batch with this number.
@@ -84,7 +86,7 @@ impl PendingWrites {
             return None;
         }
         let entry = self.unsent.take()?;
-        Some((self.number_batch(), entry))
+        Some((self.number_batch(), *entry))
     }
 
     /// Takes an entry of the caller's as the next batch, behind everything unsent.
@@ -99,9 +101,9 @@ impl PendingWrites {
                 entry.prepend(*unsent);
                 None
             }
-            Some(unsent) => Some((self.number_batch(), unsent)),
+            Some(unsent) => Some((self.number_batch(), *unsent)),
         };
-        (before, (self.number_batch(), Box::new(entry)))
+        (before, (self.number_batch(), entry))
     }
 
     /// Takes the unsent records for the commit of a transaction; `None` if there are none. All earlier
@@ -152,7 +154,7 @@ mod tests {
             workflow: WorkflowKey::new(1),
             position: Position::new("", number),
             kind: "step",
-            name: "charge".to_owned(),
+            name: "charge".into(),
             outcome: None,
             child: None,
             attempts: 1,

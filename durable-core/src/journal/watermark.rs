@@ -18,8 +18,29 @@ struct WatermarkState {
     durable: u64,
     /// Why no later batch will ever be durable.
     failed: Option<Box<StopReason>>,
-    /// Usually the body alone, rarely one of its branches too.
-    waiting: Vec<Waker>,
+    waiting: Waiting,
+}
+
+/// The tasks that wait: usually the body's alone, which allocates nothing, and rarely one of its branches too.
+#[derive(Debug, Default)]
+struct Waiting {
+    first: Option<Waker>,
+    others: Vec<Waker>,
+}
+
+impl Waiting {
+    fn add(&mut self, waker: &Waker) {
+        match &self.first {
+            None => self.first = Some(waker.clone()),
+            Some(first) if first.will_wake(waker) => {}
+            Some(_) if self.others.iter().any(|it| it.will_wake(waker)) => {}
+            Some(_) => self.others.push(waker.clone()),
+        }
+    }
+
+    fn wake_all(self) {
+        self.first.into_iter().chain(self.others).for_each(Waker::wake);
+    }
 }
 
 impl Watermark {
@@ -44,7 +65,7 @@ impl Watermark {
             change(&mut state);
             std::mem::take(&mut state.waiting)
         };
-        waiting.into_iter().for_each(Waker::wake);
+        waiting.wake_all();
     }
 
     /// Ready when all batches up to `number` are durable, or never will be.
@@ -56,9 +77,7 @@ impl Watermark {
         if let Some(reason) = &state.failed {
             return Poll::Ready(Err(StopReason::clone(reason)));
         }
-        if !state.waiting.iter().any(|it| it.will_wake(cx.waker())) {
-            state.waiting.push(cx.waker().clone());
-        }
+        state.waiting.add(cx.waker());
         Poll::Pending
     }
 }

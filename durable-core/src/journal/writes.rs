@@ -12,6 +12,7 @@ use crate::runtime::stop_reason::StopReason;
 use crate::store::{Entry, NewRecord, Publication, StoreError, StoreErrorKind, Verdict};
 use crate::types::keys::MessageKey;
 use crate::types::sync::lock;
+use crate::writer::completion::{CompletesBatches, Completion};
 
 impl Execution {
     /// Adds a record to what is yet to be written.
@@ -56,21 +57,29 @@ impl Execution {
         // order of their numbers.
         let mut pending = lock(&self.pending);
         if let Some((number, entry)) = pending.take_batch() {
-            self.send_batch(number, entry, drop);
+            self.send_batch(number, entry);
         }
     }
 
-    fn send_batch(
+    fn send_batch(self: &Arc<Self>, number: u64, entry: Entry) {
+        if entry.has_only_records() {
+            let completion = Completion::of_batch(Arc::<Self>::clone(self), number);
+            self.runtime.writer.submit(self.fence, entry, completion);
+        } else {
+            self.send_batch_then(number, entry, drop);
+        }
+    }
+
+    fn send_batch_then(
         self: &Arc<Self>,
         number: u64,
-        entry: Box<Entry>,
+        entry: Entry,
         then: impl FnOnce(Result<Verdict, StopReason>) + Send + 'static,
     ) {
         let execution = Arc::clone(self);
         let changes = Change::from_entry(&entry, Some(&self.row.id));
-        self.runtime.writer.submit(self.fence, entry, move |verdict| {
-            then(execution.on_verdict(number, &changes, verdict));
-        });
+        let completion = Completion::new(move |verdict| then(execution.on_verdict(number, &changes, verdict)));
+        self.runtime.writer.submit(self.fence, entry, completion);
     }
 
     fn on_verdict(
@@ -185,11 +194,11 @@ impl Execution {
                 if let Some(entry) = entry.take() {
                     let (before, (number, entry)) = pending.take_with(entry);
                     if let Some((number, unsent)) = before {
-                        self.send_batch(number, unsent, drop);
+                        self.send_batch(number, unsent);
                     }
                     // The entry is written also if the caller no longer waits.
                     let then = then.take();
-                    self.send_batch(number, entry, move |verdict| {
+                    self.send_batch_then(number, entry, move |verdict| {
                         if let (Ok(verdict), Some(then)) = (&verdict, then) {
                             then(verdict);
                         }
@@ -222,6 +231,12 @@ impl Execution {
     }
 }
 
+impl CompletesBatches for Execution {
+    fn complete_batch(&self, number: u64, verdict: Result<Verdict, StoreError>) {
+        let _ = self.on_verdict(number, &[], verdict); // the run is given a reason to stop by that
+    }
+}
+
 impl UnsentRecords for Execution {
     fn send_late(self: Arc<Self>, batch: u64) -> bool {
         let mut pending = lock(&self.pending);
@@ -232,7 +247,7 @@ impl UnsentRecords for Execution {
             return true;
         }
         if let Some((number, entry)) = pending.take_batch() {
-            self.send_batch(number, entry, drop);
+            self.send_batch(number, entry);
         }
         false
     }

@@ -184,7 +184,7 @@ macro_rules! look_at {
                         $call.await.map(Ok)
                     }
                 };
-                look.ask(Operation::look($operation, &id), $doing, question).await
+                look.ask(Operation::on($operation, &id), $doing, question).await
             }
         }
     };
@@ -209,7 +209,7 @@ pub(crate) fn steps_at(
             let (id, positions) = (Arc::clone(&id), Arc::clone(&positions));
             async move { runtime.store.steps_at(&id, &positions).await.map(Ok) }
         };
-        look.ask(Operation::look("list_steps_at", &id), "list steps", question).await
+        look.ask(Operation::on("list_steps_at", &id), "list steps", question).await
     }
 }
 
@@ -228,7 +228,7 @@ pub(crate) fn stream_items(
             let (id, stream) = (Arc::clone(&id), stream.clone());
             async move { runtime.store.stream_items(&id, stream.as_deref(), limit, offset).await.map(Ok) }
         };
-        look.ask(Operation::look("list_stream_items", &id), "list the items of a stream", question).await
+        look.ask(Operation::on("list_stream_items", &id), "list the items of a stream", question).await
     }
 }
 
@@ -259,7 +259,7 @@ pub(super) fn status(
             let id = Arc::clone(&id);
             async move { Ok(runtime.store.show(&id).await?.map(|it| it.status).ok_or_else(|| not_found(&id))) }
         };
-        look.ask(Operation::look(kind, &id), "find a workflow", question).await
+        look.ask(Operation::on(kind, &id), "find a workflow", question).await
     }
 }
 

@@ -179,7 +179,7 @@ fn changed_workflows(
                 Ok(outcomes.first().map_or(Ok(0), |outcome| result_of(&id, &change, outcome)))
             }
         };
-        look.ask(Operation::look(kind, &id), "change a workflow", question).await
+        look.ask(Operation::on(kind, &id), "change a workflow", question).await
     }
 }
 

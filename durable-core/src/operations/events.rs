@@ -237,7 +237,7 @@ pub(crate) fn history<T: Payload>(
                 Ok(values.into_iter().map(|stored| read_value(&id, &name, &stored)).collect())
             }
         };
-        look.ask(Operation::look("event_history", &asked.name), "read the history of an event", question).await
+        look.ask(Operation::on("event_history", &asked.name), "read the history of an event", question).await
     }
 }
 

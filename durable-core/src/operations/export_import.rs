@@ -73,7 +73,7 @@ pub(crate) fn export(engine: Option<&Arc<Runtime>>, id: &str) -> impl Future<Out
             let id = Arc::clone(&id);
             async move { Ok(runtime.store.export(&id).await?.ok_or_else(|| not_found(&id))) }
         };
-        look.ask(Operation::look("export_workflow", &id), "export a workflow", question).await
+        look.ask(Operation::on("export_workflow", &id), "export a workflow", question).await
     }
 }
 

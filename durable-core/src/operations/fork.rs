@@ -250,7 +250,7 @@ impl CallOptions<'static> for ForkOptions {
             let arguments = Arc::clone(&arguments);
             async move { fork(&runtime, request, &arguments).await }
         };
-        let id: String = look.ask(Operation::look(kind, &source), "fork a workflow", question).await?;
+        let id: String = look.ask(Operation::on(kind, &source), "fork a workflow", question).await?;
         Ok(WorkflowHandle::of_existing(&runtime, id))
     }
 }

@@ -47,7 +47,7 @@ async fn in_body(
     reserved.check_same_body(function(kind)).await;
     let operation = match kind {
         PublicationKind::Event => Operation::set_event(name),
-        PublicationKind::Item | PublicationKind::Close => Operation { kind: function(kind), name },
+        PublicationKind::Item | PublicationKind::Close => Operation::on(function(kind), name),
     };
     let execution = &reserved.execution;
     if let Some(record) = reserved.replayed(operation).await {

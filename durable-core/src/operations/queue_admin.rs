@@ -248,7 +248,7 @@ impl Queue {
                     Ok(found.ok_or_else(|| unknown_queue(&name, queues.into_iter().map(|it| it.name))))
                 }
             };
-            look.ask(Operation::look("queue_info", &name), LIST, question).await
+            look.ask(Operation::on("queue_info", &name), LIST, question).await
         }
     }
 

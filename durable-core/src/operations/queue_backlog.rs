@@ -86,6 +86,6 @@ pub(crate) fn backlog(
                 }))
             }
         };
-        look.ask(Operation::look("queue_backlog", &queue), "count the work of a queue", question).await
+        look.ask(Operation::on("queue_backlog", &queue), "count the work of a queue", question).await
     }
 }

@@ -98,7 +98,8 @@ impl StartRequest {
         let new = spans::in_start_span(&runtime, self.workflow.name, self.placement.is_some(), || {
             self.check(&runtime, fresh_workflow_id, None)
         })?;
-        let entry = Entry { start: Some(new.clone()), ..Entry::default() };
+        let new = Arc::new(new);
+        let entry = Entry { start: Some(Arc::clone(&new)), ..Entry::default() };
         let fence = runtime.fence();
         let id = new.id.clone();
         let (run, then) = run_when_stored(&runtime, self.workflow, fence, new);
@@ -133,8 +134,8 @@ impl StartRequest {
         let own_id = || child_id(&parent.row.id, &reserved.position);
         let new = self.check(&runtime, own_id, Some(&parent.row))?;
         let done = OperationResult { child: Some(new.id.clone()), attempts: 1, ..OperationResult::default() };
-        let entry =
-            Entry { start: Some(new.clone()), records: vec![reserved.new_record(operation, done)], ..Entry::default() };
+        let (new, records) = (Arc::new(new), vec![reserved.new_record(operation, done)]);
+        let entry = Entry { start: Some(Arc::clone(&new)), records, ..Entry::default() };
         let id = new.id.clone();
         let (run, then) = run_when_stored(&runtime, self.workflow, parent.fence, new);
         match parent.write_then(entry, then).await {
@@ -271,14 +272,14 @@ fn run_when_stored(
     runtime: &Arc<Runtime>,
     workflow: &'static Workflow,
     fence: Fence,
-    new: NewWorkflow,
+    new: Arc<NewWorkflow>,
 ) -> (Arc<OnceLock<Arc<RunningWorkflow>>>, OnVerdict) {
     let cell = Arc::new(OnceLock::new());
     let (runtime, run) = (Arc::clone(runtime), Arc::clone(&cell));
     // It is boxed because the caller's future would hold it several times.
     let then = Box::new(move |verdict: &Verdict| {
         if *verdict == Verdict::Stored && new.placement.is_none() {
-            let _ = run.set(run_new(&runtime, workflow, fence, new)); // it is called once
+            let _ = run.set(run_new(&runtime, workflow, fence, &new)); // it is called once
         }
     });
     (cell, then)
@@ -289,14 +290,14 @@ fn run_new(
     runtime: &Arc<Runtime>,
     workflow: &'static Workflow,
     fence: Fence,
-    new: NewWorkflow,
+    new: &NewWorkflow,
 ) -> Arc<RunningWorkflow> {
     let row = RunRow {
         key: new.key,
-        id: new.id.into(),
+        id: new.id.as_str().into(),
         name: String::new(), // the function is known
-        input: new.input,
-        instance: new.instance,
+        input: new.input.clone(),
+        instance: new.instance.clone(),
         attempt: 1,
         is_fork: false,
         recoveries: 0,
@@ -306,7 +307,7 @@ fn run_new(
         queue: None,
         keyed: false,
         waits_since: None,
-        trace_context: new.context.trace_context.map(Into::into),
+        trace_context: new.context.trace_context.as_deref().map(Into::into),
     };
     let drive =
         RunTask { runtime: Arc::clone(runtime), workflow, row: Arc::new(row), fence, records: Vec::new(), slot: None };

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
@@ -362,7 +363,8 @@ impl<R: Send> StepRun<'_, '_, R> {
     ) -> (Result<R, Error>, Result<Outcome, Error>) {
         let execution = &self.reserved.execution;
         let span = spans::step_span(&execution.runtime, self.name, &scope.position, scope.attempt);
-        let mut watched = CatchPanic(Box::pin(Context::Step(Arc::clone(scope)).scope(future))).instrument(span);
+        let running = pin!(Context::Step(Arc::clone(scope)).scope(future).instrument(span.clone()));
+        let mut watched = CatchPanic(running);
         let result = match self.options.timeout {
             None => (&mut watched).await,
             Some(limit) => tokio::select! {
@@ -380,7 +382,7 @@ impl<R: Send> StepRun<'_, '_, R> {
             Err(error) => Ok(Outcome::Error(RecordedError::from_engine(error).to_text())),
         };
         if let Ok(outcome @ Outcome::Error(_)) = &encoded {
-            spans::note_failure(&execution.runtime, watched.span(), || message_of(outcome));
+            spans::note_failure(&execution.runtime, &span, || message_of(outcome));
         }
         (result, encoded)
     }

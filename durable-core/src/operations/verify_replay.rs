@@ -80,7 +80,7 @@ pub(crate) fn verify_one(
             let id = Arc::clone(&id);
             async move { Ok(verify_by_id(&runtime, &id).await?.ok_or_else(|| not_found(&id))) }
         };
-        look.ask(Operation::look("verify_replay", &id), "verify a replay", question).await
+        look.ask(Operation::on("verify_replay", &id), "verify a replay", question).await
     }
 }
 

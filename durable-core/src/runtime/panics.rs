@@ -66,14 +66,14 @@ fn message_of(payload: &(dyn Any + Send)) -> String {
     text.unwrap_or("(the panic carried no text)").replace('\0', "\\0")
 }
 
-/// A future that returns panics as errors.
-pub(crate) struct CatchPanic<F>(pub(crate) Pin<Box<F>>);
+/// A future that returns panics as errors. The one in it is pinned: in a box, or on the stack.
+pub(crate) struct CatchPanic<F>(pub(crate) F);
 
-impl<F: Future> Future for CatchPanic<F> {
+impl<F: Future + Unpin> Future for CatchPanic<F> {
     type Output = Result<F::Output, Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match catch(|| self.0.as_mut().poll(cx)) {
+        match catch(|| Pin::new(&mut self.0).poll(cx)) {
             Ok(Poll::Pending) => Poll::Pending,
             Ok(Poll::Ready(value)) => Poll::Ready(Ok(value)),
             Err(panic) => Poll::Ready(Err(panic)),

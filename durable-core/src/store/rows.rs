@@ -1,5 +1,6 @@
 //! The rows that are written to a store and read from it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,7 +26,7 @@ pub struct Fence {
 #[derive(Debug, Clone, Default)]
 pub struct Entry {
     /// A workflow to start.
-    pub start: Option<NewWorkflow>,
+    pub start: Option<Arc<NewWorkflow>>,
     /// Records of one execution.
     pub records: Vec<NewRecord>,
     /// The end of that execution.
@@ -49,7 +50,7 @@ impl Entry {
     /// Whether the database can refuse it although the execution may continue.
     pub(crate) fn can_be_refused(&self) -> bool {
         let deduplicates = |it: &NewWorkflow| it.placement.as_ref().is_some_and(|it| it.deduplication_id.is_some());
-        !self.messages.is_empty() || self.start.as_ref().is_some_and(deduplicates)
+        !self.messages.is_empty() || self.start.as_deref().is_some_and(deduplicates)
     }
 
     /// Whether it contains only records, or nothing.
@@ -140,7 +141,7 @@ pub struct NewRecord {
     /// What kind of operation.
     pub kind: &'static str,
     /// The operation's name.
-    pub name: String,
+    pub name: Cow<'static, str>,
     /// The result, if the operation has one.
     pub outcome: Option<Outcome>,
     /// The id of the workflow it started, if it did.

@@ -57,7 +57,7 @@ impl<'a> BatchRows<'a> {
         let mut rows = Self::default();
         for it in entries {
             let ends = it.finish.as_ref().map(|it| it.workflow);
-            match it.start.as_ref().map(|row| (row, QueuedRow::of(row))) {
+            match it.start.as_deref().map(|row| (row, QueuedRow::of(row))) {
                 Some((_, Some(queued))) => rows.queued.push(queued),
                 Some((row, None)) => rows.starts.push(row),
                 None => {}

@@ -1,13 +1,35 @@
 //! The completion of a write: called exactly once, with what is certain.
 
+use std::sync::Arc;
+
 use crate::store::{StoreError, StoreErrorKind, Verdict};
 
-type CompletionFn = Box<dyn FnOnce(Result<Verdict, StoreError>) + Send>;
+/// A run that is told what became of its batches.
+pub(crate) trait CompletesBatches: Send + Sync {
+    /// The verdict on the batch with this number. It is called on the writer's task: it must not block.
+    fn complete_batch(&self, number: u64, verdict: Result<Verdict, StoreError>);
+}
+
+/// What is called.
+enum Call {
+    Function(Box<dyn FnOnce(Result<Verdict, StoreError>) + Send>),
+    /// Without a function of its own, for the records of steps, which are most writes.
+    Batch(Arc<dyn CompletesBatches>, u64),
+}
+
+impl Call {
+    fn call(self, verdict: Result<Verdict, StoreError>) {
+        match self {
+            Self::Function(call) => call(verdict),
+            Self::Batch(run, number) => run.complete_batch(number, verdict),
+        }
+    }
+}
 
 /// Called with an entry's verdict: exactly once, whatever happens to the entry and to the writer. If it
 /// reports that nothing was written, nothing was.
 pub(crate) struct Completion {
-    call: Option<CompletionFn>,
+    call: Option<Call>,
     from_caller: bool,
     sent: bool,
 }
@@ -15,7 +37,16 @@ pub(crate) struct Completion {
 impl Completion {
     /// `call` is called on the writer's task: it must not block.
     pub(crate) fn new(call: impl FnOnce(Result<Verdict, StoreError>) + Send + 'static) -> Self {
-        Self { call: Some(Box::new(call)), from_caller: false, sent: false }
+        Self::of(Call::Function(Box::new(call)))
+    }
+
+    /// Tells a run what became of the batch with this number.
+    pub(crate) fn of_batch(run: Arc<dyn CompletesBatches>, number: u64) -> Self {
+        Self::of(Call::Batch(run, number))
+    }
+
+    fn of(call: Call) -> Self {
+        Self { call: Some(call), from_caller: false, sent: false }
     }
 
     /// Marks the caller as one outside of executions: it has to decide what to do next, so it must not
@@ -36,7 +67,7 @@ impl Completion {
 
     pub(crate) fn complete(mut self, verdict: Result<Verdict, StoreError>) {
         if let Some(call) = self.call.take() {
-            call(verdict);
+            call.call(verdict);
         }
     }
 }
@@ -44,7 +75,7 @@ impl Completion {
 impl Drop for Completion {
     fn drop(&mut self) {
         if let Some(call) = self.call.take() {
-            call(Err(if self.sent { unconfirmed() } else { engine_closed() }));
+            call.call(Err(if self.sent { unconfirmed() } else { engine_closed() }));
         }
     }
 }

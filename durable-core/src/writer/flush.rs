@@ -97,17 +97,20 @@ pub(super) async fn flush(
     }
     let came_meanwhile = waiting();
     let (mut failed, mut untried) = (Vec::new(), Vec::new());
+    // What is written is freed after all callers are completed, because freeing takes as long as that.
+    let mut written = Vec::with_capacity(verdicts.len());
     let mut verdicts = verdicts.into_iter();
     for (entry, completion) in entries.into_iter().zip(completions) {
         let aside = match verdicts.next() {
             Some(Some(verdict)) => {
                 completion.complete(verdict);
+                written.push(entry);
                 continue;
             }
             Some(None) => &mut failed,
             None => &mut untried,
         };
-        aside.push(WriteRequest::Write { fence, entry: Box::new(entry), completion, uncertain });
+        aside.push(WriteRequest::Write { fence, entry, completion, uncertain });
     }
     let failed = cannot.map(|failure| (untried_first(failed, untried, WriteRequest::run), failure.error));
     Flushed { failed, came_meanwhile }

@@ -4,7 +4,7 @@
 //! share one commit (a group commit), every caller still waits until its own record is durable, and a
 //! lone caller does not wait for others.
 
-mod completion;
+pub(crate) mod completion;
 mod flush;
 mod set_aside;
 mod write_batch;
@@ -61,16 +61,7 @@ impl Writer {
     }
 
     /// Submits an entry; `completion` is called once it is durable, or cannot be.
-    pub(crate) fn submit(
-        &self,
-        fence: Fence,
-        entry: Box<Entry>,
-        completion: impl FnOnce(Result<Verdict, StoreError>) + Send + 'static,
-    ) {
-        self.enqueue(fence, entry, Completion::new(completion));
-    }
-
-    fn enqueue(&self, fence: Fence, entry: Box<Entry>, completion: Completion) {
+    pub(crate) fn submit(&self, fence: Fence, entry: Entry, completion: Completion) {
         // If the task has ended, the request is dropped, and the completion with it reports that.
         let _ = self.requests.send(WriteRequest::Write { fence, entry, completion, uncertain: false });
     }
@@ -94,7 +85,7 @@ impl Writer {
             }
             drop(sender.send(verdict));
         });
-        self.enqueue(fence, Box::new(entry), completion.for_external_caller());
+        self.submit(fence, entry, completion.for_external_caller());
         receiver.await.unwrap_or_else(|_| Err(unconfirmed())) // does not happen: each completion is called
     }
 
@@ -297,9 +288,10 @@ mod tests {
             let entry = Entry { finish: Some(finish), ..Entry::default() };
             let sender = sender.clone();
             let fence = Fence { executor: 1.into(), epoch: 1.into() };
-            writer.submit(fence, Box::new(entry), move |verdict| {
+            let completion = Completion::new(move |verdict| {
                 let _ = sender.send(verdict.expect("the store takes everything"));
             });
+            writer.submit(fence, entry, completion);
         }
         writer.stop();
         drop(sender);

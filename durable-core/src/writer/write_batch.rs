@@ -19,7 +19,7 @@ const MIN_PART: usize = 64;
 pub(super) enum WriteRequest {
     Write {
         fence: Fence,
-        entry: Box<Entry>,
+        entry: Entry,
         completion: Completion,
         /// Whether an attempt without an answer may have stored it.
         uncertain: bool,
@@ -104,7 +104,7 @@ pub(super) fn next_batch(waiting: &mut Vec<WriteRequest>) -> Option<WriteBatch> 
     let mut batch = WriteBatch { fence, entries, completions, uncertain: false };
     for request in waiting.drain(..taken) {
         if let WriteRequest::Write { entry, completion, uncertain, .. } = request {
-            batch.entries.push(*entry);
+            batch.entries.push(entry);
             batch.completions.push(completion);
             batch.uncertain |= uncertain;
         }
@@ -143,7 +143,7 @@ mod tests {
             placement: None,
             context: crate::store::StartContext::default(),
         };
-        let entry = Box::new(Entry { start: Some(start), ..Entry::default() });
+        let entry = Entry { start: Some(std::sync::Arc::new(start)), ..Entry::default() };
         let (fence, completion) = (Fence { executor: 1.into(), epoch: epoch.into() }, Completion::new(drop));
         WriteRequest::Write { fence, entry, completion, uncertain: false }
     }

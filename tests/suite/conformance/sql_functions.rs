@@ -194,7 +194,7 @@ async fn the_sql_functions_cancel_and_show_results(database: StoreDatabase) {
     assert_eq!(call(&database, &mut user, again).await.unwrap().as_deref(), Some("false"), "it has ended");
     let parent = start_running(store, me, "parent").await;
     let child = NewWorkflow { parent: Some(ParentRun { key: parent, attempt: 1 }), ..workflow("child") };
-    commit(store, me, Entry { start: Some(child), ..Entry::default() }).await;
+    commit(store, me, Entry { start: Some(child.into()), ..Entry::default() }).await;
     sqlx::query("begin").execute(&mut user).await.unwrap();
     call(&database, &mut user, "select durable.cancel('parent', true)::text").await.unwrap();
     sqlx::query("rollback").execute(&mut user).await.unwrap();

@@ -154,7 +154,7 @@ async fn records_that_cannot_be_read_again_are_read_later(database: &TestDatabas
     arrived(&key, 1).await;
     // Another run records the second step first, so this run has to read the journal again.
     let row = inner.find("w").await.unwrap().expect("it runs");
-    let other = NewRecord { name: "once".to_owned(), ..record(row.key, 2, "5") };
+    let other = NewRecord { name: "once".into(), ..record(row.key, 2, "5") };
     commit(&*inner, own_fence(&*inner).await, records([other])).await;
     faulty.lose_next_answer("records");
     gate(&key).add_permits(1);

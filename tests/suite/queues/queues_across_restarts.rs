@@ -207,7 +207,7 @@ async fn a_queued_workflow_unknown_to_this_program_stays_enqueued(database: &Tes
     };
     let store = app.store();
     let fence = store.register_executor(&executor).await.unwrap();
-    let entry = durable_core::store::Entry { start: Some(foreign), ..durable_core::store::Entry::default() };
+    let entry = durable_core::store::Entry { start: Some(foreign.into()), ..durable_core::store::Entry::default() };
     store.commit(fence, &[entry], false).await.unwrap();
     gate(&key).add_permits(1);
     app.scope(async { assert_eq!(queued(key.clone()).enqueue(&ONE).await.unwrap().await.unwrap(), 1) }).await;

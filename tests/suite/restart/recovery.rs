@@ -148,7 +148,7 @@ pub(super) async fn unknown_elsewhere(store: &dyn Store, workflows: &[(&str, &st
             fingerprint: 0.into(),
             context: durable_core::store::StartContext::default(),
         };
-        store.commit(fence, &[Entry { start: Some(begin), ..Entry::default() }], false).await.unwrap();
+        store.commit(fence, &[Entry { start: Some(begin.into()), ..Entry::default() }], false).await.unwrap();
     }
     assert!(store.fence_out(fence.executor, fence.epoch).await.unwrap());
 }

@@ -68,7 +68,7 @@ pub(crate) fn record(workflow: WorkflowKey, number: i32, json: &str) -> NewRecor
         workflow,
         position: Position::new("", number),
         kind: "step",
-        name: format!("step_{number}"),
+        name: format!("step_{number}").into(),
         outcome: output(json),
         child: None,
         attempts: 1,
@@ -83,7 +83,7 @@ pub(crate) fn success(workflow: WorkflowKey, json: &str) -> Finish {
 }
 
 pub(crate) fn begin(workflow: &NewWorkflow) -> Entry {
-    Entry { start: Some(workflow.clone()), ..Entry::default() }
+    Entry { start: Some(workflow.clone().into()), ..Entry::default() }
 }
 
 pub(crate) fn records(records: impl IntoIterator<Item = NewRecord>) -> Entry {
@@ -104,7 +104,7 @@ pub(crate) fn child(parent: WorkflowKey, number: i32, child: &NewWorkflow) -> En
     let mut record = record(parent, number, "null");
     (record.kind, record.outcome, record.child) = ("workflow", None, Some(child.id.clone()));
     let begin = NewWorkflow { parent: Some(ParentRun { key: parent, attempt: 1 }), ..child.clone() };
-    Entry { start: Some(begin), records: vec![record], ..Entry::default() }
+    Entry { start: Some(begin.into()), records: vec![record], ..Entry::default() }
 }
 
 /// A message on the empty topic.

@@ -44,7 +44,7 @@ impl CommitNames {
 
     fn parts(&self, entry: &Entry) -> Vec<String> {
         let mut parts: Vec<String> = entry.records.iter().map(|it| self.record(it)).collect();
-        parts.extend(entry.start.iter().map(start));
+        parts.extend(entry.start.as_deref().map(start));
         let publication = |kind, name: &str| match kind {
             PublicationKind::Event => format!("event `{name}`"),
             PublicationKind::Item => format!("an item of stream `{name}`"),

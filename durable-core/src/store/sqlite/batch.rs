@@ -7,7 +7,9 @@
 
 use std::sync::Arc;
 
-use sqlx::SqliteConnection;
+use futures_util::future::join;
+use sqlx::sqlite::SqliteArguments;
+use sqlx::{Arguments, AssertSqlSafe, SqliteConnection};
 
 use crate::store::columns::{
     Column, END, END_OF, MESSAGE, PARENT_RUN, PLACEMENT, PUBLICATION, RECEIVER, RECORD, START, are_usual, names,
@@ -406,14 +408,30 @@ impl SqliteStore {
     ) -> Result<u64, sqlx::Error> {
         // One time for all of them: what one call enqueues is ordered by its keys.
         let (mut written, now) = (0, self.clock.now());
-        for chunk in rows.chunks(LARGEST) {
+        let statement = |chunk: &[T]| {
             let (text, size) = sized.of(chunk.len());
-            let query = chunk.iter().fold(self.fenced(text, fence).bind(now), &bind);
+            let query = chunk.iter().fold(self.fenced_rows(text, fence, size * sized.columns).bind(now), &bind);
             let empty = (size - chunk.len()) * sized.columns;
-            let query = (0..empty).fold(query, |query, _| query.bind(None::<i64>));
-            written += query.execute(&mut *connection).await?.rows_affected();
+            (0..empty).fold(query, |query, _| query.bind(None::<i64>))
+        };
+        let mut chunks = rows.chunks(LARGEST);
+        let mut next = chunks.next().map(statement);
+        while let Some(query) = next {
+            // The next statement is made while SQLite's thread carries this one out.
+            let (done, following) =
+                join(query.execute(&mut *connection), async { chunks.next().map(statement) }).await;
+            (written, next) = (written + done?.rows_affected(), following);
         }
         Ok(written)
+    }
+
+    /// A statement with the fence as its first two parameters, and room for the time and for so many parameters of rows.
+    fn fenced_rows(&self, text: &Arc<str>, fence: Fence, parameters: usize) -> Query {
+        let mut arguments = SqliteArguments::default();
+        arguments.reserve(parameters + 3, 0);
+        self.counter.statement();
+        let query = sqlx::query_with(AssertSqlSafe(Arc::clone(text)), arguments);
+        query.bind(fence.executor.get()).bind(fence.epoch.get())
     }
 
     /// One workflow that is enqueued, and nothing else; `None` if a commit row by row has to find out

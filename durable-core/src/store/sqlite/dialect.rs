@@ -1,6 +1,8 @@
 //! Where the SQL of SQLite differs from that of Postgres in the files that both stores share
 //! (`store/shared`). `postgres/dialect.rs` has the same items.
 
+use std::sync::Arc;
+
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{Sqlite, SqliteConnection, Transaction};
@@ -192,9 +194,14 @@ pub(super) fn bind_columns<'c, R: 'c>(query: Query, columns: impl Iterator<Item 
         Value::BigInt(value) => query.bind(value(row)),
         Value::Integer(value) => query.bind(value(row)),
         Value::Boolean(value) => query.bind(value(row)),
-        Value::Text(value) => query.bind(value(row)),
-        Value::Input(value) => query.bind(Some(value(row)).filter(|input| input.len() <= LARGE_INPUT)),
+        Value::Text(value) => query.bind(text(value(row))),
+        Value::Input(value) => query.bind(text(Some(value(row)).filter(|input| input.len() <= LARGE_INPUT))),
     })
+}
+
+/// A text as the driver keeps it, which is one allocation; it makes two of a `&str`.
+fn text(value: Option<&str>) -> Option<Arc<str>> {
+    value.map(Arc::from)
 }
 
 /// The first time behind the last row of an event or a stream: a lookup at the end of the table's key.

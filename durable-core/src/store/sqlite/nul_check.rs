@@ -25,7 +25,7 @@ pub(super) fn refuse_nul_in_workflow(it: &NewWorkflow) -> Result<(), StoreError>
 /// Refuses entries with such a text.
 pub(super) fn refuse_nul(entries: &[Entry]) -> Result<(), StoreError> {
     let record = |it: &NewRecord| {
-        let texts = [Some(&*it.position.branch), Some(it.kind), Some(it.name.as_str()), it.child.as_deref()];
+        let texts = [Some(&*it.position.branch), Some(it.kind), Some(&*it.name), it.child.as_deref()];
         let outcome = [output_of(it.outcome.as_ref()), error_of(it.outcome.as_ref())];
         texts.into_iter().chain(outcome).flatten().any(has_nul)
     };
@@ -34,7 +34,7 @@ pub(super) fn refuse_nul(entries: &[Entry]) -> Result<(), StoreError> {
         texts.into_iter().flatten().any(has_nul)
     };
     for entry in entries {
-        entry.start.as_ref().map_or(Ok(()), refuse_nul_in_workflow)?;
+        entry.start.as_deref().map_or(Ok(()), refuse_nul_in_workflow)?;
         if entry.records.iter().any(record) || entry.finish.as_ref().is_some_and(finish) {
             return Err(nul());
         }

@@ -130,7 +130,7 @@ pub(crate) async fn a_superseded_end_discards_only_its_own_records(StoreDatabase
 pub(crate) async fn an_entry_with_a_start_and_an_end_is_atomic(StoreDatabase { store, .. }: StoreDatabase) {
     let me = register_executor(&*store, "a").await;
     let short = workflow("short");
-    let entry = Entry { start: Some(short.clone()), ..ending([record(short.key, 1, "1")], success(short.key, "1")) };
+    let entry = Entry { start: Some(short.clone().into()), ..ending([record(short.key, 1, "1")], success(short.key, "1")) };
     assert_eq!(commit(&*store, me, entry).await, Verdict::Stored);
     assert_eq!(status(&*store, "short").await, Some(Status::Success));
 

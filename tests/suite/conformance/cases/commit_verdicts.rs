@@ -17,7 +17,7 @@ pub(crate) async fn a_record_is_stored_once(StoreDatabase { store, .. }: StoreDa
 
     assert_eq!(commit(&*store, me, records([record(run, 1, "1")])).await, Verdict::Stored);
     assert_eq!(commit(&*store, me, records([record(run, 1, "2")])).await, Verdict::Superseded);
-    let other_name = NewRecord { name: "another".to_owned(), ..record(run, 1, "1") };
+    let other_name = NewRecord { name: "another".into(), ..record(run, 1, "1") };
     assert_eq!(commit(&*store, me, records([other_name])).await, Verdict::Superseded);
 
     assert_eq!(outcomes(&*store, run).await, [(1, output("1"))]);

@@ -264,7 +264,7 @@ pub(crate) async fn batches_of_messages_of_every_size_are_stored_whole(StoreData
             .map(|(it, number)| match number % 3 {
                 0 => send(it.clone()),
                 1 => sending(record(run, round * 2_000 + number, "1"), it.clone()),
-                _ => Entry { start: Some(workflow(&it.topic)), ..send(it.clone()) },
+                _ => Entry { start: Some(workflow(&it.topic).into()), ..send(it.clone()) },
             })
             .collect();
         let stored = vec![Verdict::Stored; entries.len()];

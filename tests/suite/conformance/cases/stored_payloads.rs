@@ -103,7 +103,7 @@ pub(crate) async fn texts_of_every_script_are_read_as_written(StoreDatabase { st
 pub(crate) async fn a_raw_nul_is_refused_and_nothing_is_stored(StoreDatabase { store, .. }: StoreDatabase) {
     let me = register_executor(&*store, "a").await;
     let run = start_running(&*store, me, "w").await;
-    let named = NewRecord { name: "a\0b".to_owned(), ..record(run, 1, "1") };
+    let named = NewRecord { name: "a\0b".into(), ..record(run, 1, "1") };
     let bad = [
         begin(&NewWorkflow { name: "a\0b".to_owned(), ..workflow("named") }),
         begin(&workflow("a\0b")),

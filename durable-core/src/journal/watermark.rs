@@ -3,6 +3,7 @@
 use std::task::{Context, Poll, Waker};
 
 use crate::runtime::stop_reason::StopReason;
+use crate::store::NewRecord;
 use crate::types::sync::{Mutex, lock};
 
 /// Up to which batch the writes of an execution are durable. Batches are numbered from 1, and become
@@ -16,6 +17,8 @@ pub(super) struct Watermark(Mutex<WatermarkState>);
 struct WatermarkState {
     /// The number of the last durable batch.
     durable: u64,
+    /// The records of the last durable batch, for the task that waits for them to free: all others wait for the writer.
+    written: Vec<NewRecord>,
     /// Why no later batch will ever be durable.
     failed: Option<Box<StopReason>>,
     waiting: Waiting,
@@ -49,6 +52,11 @@ impl Watermark {
         self.change(|state| state.durable = number);
     }
 
+    /// The same for a batch of these records.
+    pub(super) fn advance_with(&self, number: u64, written: Vec<NewRecord>) {
+        self.change(|state| (state.durable, state.written) = (number, written));
+    }
+
     /// Wakes all that wait: something else that they depend on has changed.
     pub(super) fn wake_all(&self) {
         self.change(|_| {});
@@ -72,6 +80,9 @@ impl Watermark {
     pub(super) fn poll_durable(&self, number: u64, cx: &Context<'_>) -> Poll<Result<(), StopReason>> {
         let mut state = lock(&self.0);
         if state.durable >= number {
+            let written = std::mem::take(&mut state.written);
+            drop(state);
+            drop(written);
             return Poll::Ready(Ok(()));
         }
         if let Some(reason) = &state.failed {

@@ -232,8 +232,12 @@ impl Execution {
 }
 
 impl CompletesBatches for Execution {
-    fn complete_batch(&self, number: u64, verdict: Result<Verdict, StoreError>) {
-        let _ = self.on_verdict(number, &[], verdict); // the run is given a reason to stop by that
+    fn complete_batch(&self, number: u64, verdict: Result<Verdict, StoreError>, records: Vec<NewRecord>) {
+        match verdict {
+            Ok(Verdict::Stored) => self.watermark.advance_with(number, records),
+            // A run that has to stop is given the reason by that.
+            verdict => drop(self.on_verdict(number, &[], verdict)),
+        }
     }
 }
 

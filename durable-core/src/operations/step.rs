@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
+use futures_util::future::Either;
 use tracing::Instrument;
 
 use crate::journal::checkpoint::{Operation, OperationResult};
@@ -179,44 +180,45 @@ impl<'a, T: 'a, E: 'a> StepCall<'a, Result<T, E>> {
 impl<'a, R: Send + 'a> CallOptions<'a> for StepCallOptions<'a, R> {
     type Output = R;
 
-    async fn run(self: Box<Self>) -> R {
-        let Self { name, mut options, codec, call_site, retry_if, body } = *self;
-        let StepBody { repeatable, mut attempts } = body;
-        let reserved = match call_site {
-            CallSite::Body(reserved) => reserved,
-            CallSite::Outside if !options.outside => {
-                let message = format!(
-                    "the step `{name}` was called outside any workflow, which it forbids with `outside = \"deny\"`; call it from a #[workflow]"
-                );
-                match codec.from_engine {
-                    Some(of_engine) => return of_engine(Error::new(ErrorKind::Misuse, message)),
-                    None => panic!("{message}"),
-                }
-            }
-            CallSite::Transaction(scope) => {
-                let what = format!("the step `{name}`");
-                return match codec.from_engine {
-                    Some(of_engine) => of_engine(scope.refusal(&what)),
-                    None => scope.refuse(&what).await,
-                };
-            }
-            CallSite::Outside => {
-                note_outside_call(name);
-                return first(&mut attempts).await; // the plain function
-            }
-            CallSite::Step(_) => return first(&mut attempts).await, // a part of another step
-        };
-        reserved.check_same_body(name).await;
-        let operation = Operation::step(name);
-        if let Some(record) = reserved.replayed(operation).await {
-            return reserved.decode(codec, record).await;
+    fn run(self: Box<Self>) -> impl Future<Output = R> + Send + 'a {
+        let Self { name, options, codec, call_site, retry_if, body } = *self;
+        match call_site {
+            CallSite::Body(reserved) => Either::Left(StepRun { retry_if, reserved, name, options, codec }.run(body)),
+            elsewhere => Either::Right(unrecorded(name, options.outside, codec, elsewhere, body.attempts)),
         }
-        if options.retries > 0 && !repeatable {
-            tracing::warn!(target: "durable", step = name, "this step has one attempt and `retries` changes nothing: its arguments are not `Clone`, or `durable::step` was given a future; make the arguments `Clone`, or give it a closure");
-            options.retries = 0;
+    }
+}
+
+/// A call that is not made in a body: nothing is recorded.
+async fn unrecorded<R>(
+    name: &'static str,
+    outside: bool,
+    codec: Codec<R>,
+    call_site: CallSite,
+    mut attempts: Attempts<'_, R>,
+) -> R {
+    let refusal = match call_site {
+        CallSite::Outside if !outside => {
+            let message = format!(
+                "the step `{name}` was called outside any workflow, which it forbids with `outside = \"deny\"`; call it from a #[workflow]"
+            );
+            match codec.from_engine {
+                Some(of_engine) => return of_engine(Error::new(ErrorKind::Misuse, message)),
+                None => panic!("{message}"),
+            }
         }
-        reserved.ensure_accepting_and_flushed().await;
-        StepRun { reserved: &reserved, operation, name, options, codec, retry_if }.attempt_all(attempts).await
+        CallSite::Transaction(scope) => scope,
+        CallSite::Outside => {
+            note_outside_call(name);
+            return first(&mut attempts).await; // the plain function
+        }
+        // A part of another step; what is in a body is recorded.
+        CallSite::Step(_) | CallSite::Body(_) => return first(&mut attempts).await,
+    };
+    let what = format!("the step `{name}`");
+    match codec.from_engine {
+        Some(of_engine) => of_engine(refusal.refusal(&what)),
+        None => refusal.refuse(&what).await,
     }
 }
 
@@ -252,17 +254,34 @@ impl Drop for GiveUpOnDrop<'_> {
     }
 }
 
-/// A step that is not recorded yet.
-struct StepRun<'c, 'a, R> {
+/// A step in a body. Its future is allocated for each call, so it is kept below the kilobyte that allocators serve fast.
+struct StepRun<'a, R> {
     retry_if: Option<RetryIf<'a, R>>,
-    reserved: &'c ReservedPosition,
-    operation: Operation<'static>,
+    reserved: ReservedPosition,
     name: &'static str,
     options: StepOptions,
     codec: Codec<R>,
 }
 
-impl<R: Send> StepRun<'_, '_, R> {
+impl<R: Send> StepRun<'_, R> {
+    /// Gives what an earlier run recorded, or attempts it and records the result.
+    async fn run(mut self, body: StepBody<'_, R>) -> R {
+        self.reserved.check_same_body(self.name).await;
+        if let Some(record) = self.reserved.replayed(self.operation()).await {
+            return self.reserved.decode(self.codec, record).await;
+        }
+        if self.options.retries > 0 && !body.repeatable {
+            tracing::warn!(target: "durable", step = self.name, "this step has one attempt and `retries` changes nothing: its arguments are not `Clone`, or `durable::step` was given a future; make the arguments `Clone`, or give it a closure");
+            self.options.retries = 0;
+        }
+        self.reserved.ensure_accepting_and_flushed().await;
+        self.attempt_all(body.attempts).await
+    }
+
+    fn operation(&self) -> Operation<'static> {
+        Operation::step(self.name)
+    }
+
     /// Attempts it until it succeeds or the attempts are used up, and records the result.
     async fn attempt_all(&self, mut attempts: Attempts<'_, R>) -> R {
         let started = Instant::now();
@@ -320,7 +339,7 @@ impl<R: Send> StepRun<'_, '_, R> {
                 ran_for: started.elapsed(),
                 child: None,
             };
-            self.reserved.record_result(self.operation, done).await;
+            self.reserved.record_result(self.operation(), done).await;
             metrics::step_ended(self.name, StepOutcome::of(failed, result.as_ref().err()));
             drop(activity);
             return match (result, self.codec.from_engine) {
@@ -378,7 +397,7 @@ impl<R: Send> StepRun<'_, '_, R> {
         };
         let result = result.map_err(|error| self.in_step(&error));
         let encoded = match &result {
-            Ok(value) => self.reserved.encode(self.codec, self.operation, value),
+            Ok(value) => self.reserved.encode(self.codec, self.operation(), value),
             Err(error) => Ok(Outcome::Error(RecordedError::from_engine(error).to_text())),
         };
         if let Ok(outcome @ Outcome::Error(_)) = &encoded {
@@ -391,10 +410,14 @@ impl<R: Send> StepRun<'_, '_, R> {
     /// earlier run of the workflow. If the drain ends first, the workflow is suspended.
     async fn wait_for_earlier_attempt(&self) {
         let execution = &self.reserved.execution;
-        let (steps, key) = (&execution.runtime.blocking_steps, execution.row.key);
-        if !steps.is_running_at(key, &self.reserved.position) {
-            return;
+        if execution.runtime.blocking_steps.is_running_at(execution.row.key, &self.reserved.position) {
+            Box::pin(self.wait_until_free()).await; // boxed, because the futures of all steps contain it
         }
+    }
+
+    async fn wait_until_free(&self) {
+        let execution = &self.reserved.execution;
+        let (steps, key) = (&execution.runtime.blocking_steps, execution.row.key);
         let _activity = execution.begin_activity(Activity::EarlierAttempt(self.name));
         tokio::select! {
             () = steps.wait_until_free(key, &self.reserved.position) => {}

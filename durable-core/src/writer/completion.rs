@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::store::{StoreError, StoreErrorKind, Verdict};
+use crate::store::{Entry, NewRecord, StoreError, StoreErrorKind, Verdict};
 
 /// A run that is told what became of its batches.
 pub(crate) trait CompletesBatches: Send + Sync {
-    /// The verdict on the batch with this number. It is called on the writer's task: it must not block.
-    fn complete_batch(&self, number: u64, verdict: Result<Verdict, StoreError>);
+    /// The verdict on the batch with this number, and its records, of which nobody needs more than the memory. It is called
+    /// on the writer's task: it must not block.
+    fn complete_batch(&self, number: u64, verdict: Result<Verdict, StoreError>, records: Vec<NewRecord>);
 }
 
 /// What is called.
@@ -18,10 +19,10 @@ enum Call {
 }
 
 impl Call {
-    fn call(self, verdict: Result<Verdict, StoreError>) {
+    fn call(self, verdict: Result<Verdict, StoreError>, entry: Entry) {
         match self {
             Self::Function(call) => call(verdict),
-            Self::Batch(run, number) => run.complete_batch(number, verdict),
+            Self::Batch(run, number) => run.complete_batch(number, verdict, entry.records),
         }
     }
 }
@@ -65,9 +66,10 @@ impl Completion {
         self.sent = true;
     }
 
-    pub(crate) fn complete(mut self, verdict: Result<Verdict, StoreError>) {
+    /// Calls it, with the entry that the verdict is on.
+    pub(crate) fn complete(mut self, verdict: Result<Verdict, StoreError>, entry: Entry) {
         if let Some(call) = self.call.take() {
-            call.call(verdict);
+            call.call(verdict, entry);
         }
     }
 }
@@ -75,7 +77,7 @@ impl Completion {
 impl Drop for Completion {
     fn drop(&mut self) {
         if let Some(call) = self.call.take() {
-            call.call(Err(if self.sent { unconfirmed() } else { engine_closed() }));
+            call.call(Err(if self.sent { unconfirmed() } else { engine_closed() }), Entry::default());
         }
     }
 }

@@ -97,14 +97,11 @@ pub(super) async fn flush(
     }
     let came_meanwhile = waiting();
     let (mut failed, mut untried) = (Vec::new(), Vec::new());
-    // What is written is freed after all callers are completed, because freeing takes as long as that.
-    let mut written = Vec::with_capacity(verdicts.len());
     let mut verdicts = verdicts.into_iter();
     for (entry, completion) in entries.into_iter().zip(completions) {
         let aside = match verdicts.next() {
             Some(Some(verdict)) => {
-                completion.complete(verdict);
-                written.push(entry);
+                completion.complete(verdict, entry);
                 continue;
             }
             Some(None) => &mut failed,

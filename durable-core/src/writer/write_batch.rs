@@ -16,6 +16,7 @@ const MAX_SHARED_BYTES: usize = 64 << 10;
 const MIN_PART: usize = 64;
 
 /// What the writer's task receives.
+#[allow(clippy::large_enum_variant, reason = "all but the last one are writes, and a box is freed by another thread")]
 pub(super) enum WriteRequest {
     Write {
         fence: Fence,

@@ -18,7 +18,7 @@ use crate::store::columns::{
 use crate::store::enqueue_rows::{QueuedRow, start_record};
 use crate::store::rows_by_kind::{BatchRecord, BatchRows, TERMINAL, WithEnd, add_saturating, same_for_all};
 use crate::store::sqlite::SqliteStore;
-use crate::store::sqlite::dialect::{Query, after_the_last, bind_columns, bind_row};
+use crate::store::sqlite::dialect::{Query, SharedTexts, after_the_last, bind_columns, bind_row};
 use crate::store::store_error::is_clash;
 use crate::store::{Entry, Fence, Finish, NewMessage, NewWorkflow, Publication, StoreError, Verdict};
 use crate::types::keys::MessageKey;
@@ -73,7 +73,11 @@ impl UsualStatement {
 pub(super) struct Statements {
     pub(super) starts: UsualStatement,
     pub(super) queued: SizedStatement,
+    /// In a transaction, which is rolled back when one of them fails. `or fail` spares SQLite the copies of pages with which
+    /// it would undo the statement alone.
     pub(super) records: UsualStatement,
+    /// Of a statement that commits by itself.
+    lone_records: UsualStatement,
     pub(super) finishes: UsualStatement,
     pub(super) messages: SizedStatement,
     pub(super) events: SizedStatement,
@@ -118,18 +122,20 @@ impl Statements {
                 parent_is_running(queued_columns + 2)
             )
         });
-        let records = UsualStatement::new(|usual| {
-            let (values, columns) = values_from(1, RECORD, usual);
-            SizedStatement::new(render, columns + 1, |rows| {
-                format!(
-                    "{GIVEN} insert into durable.steps ({}, started_at, completed_at)
-                     select {values}, given.now - column{}, given.now
-                       from given, {rows} where column1 is not null and {FENCE_HOLDS}",
-                    names(RECORD),
-                    columns + 1
-                )
+        let insert_records = |insert| {
+            UsualStatement::new(|usual| {
+                let (values, columns) = values_from(1, RECORD, usual);
+                SizedStatement::new(render, columns + 1, |rows| {
+                    format!(
+                        "{GIVEN} {insert} into durable.steps ({}, started_at, completed_at)
+                         select {values}, given.now - column{}, given.now
+                           from given, {rows} where column1 is not null and {FENCE_HOLDS}",
+                        names(RECORD),
+                        columns + 1
+                    )
+                })
             })
-        });
+        };
         let finishes = UsualStatement::new(|usual| {
             let (values, columns) = values_from(END_OF.len() + 1, END, usual);
             SizedStatement::new(render, END_OF.len() + columns, |rows| {
@@ -171,7 +177,8 @@ impl Statements {
             })
         };
         let (events, items) = (publications("events", "set_at"), publications("streams", "written_at"));
-        Self { starts, queued, records, finishes, messages, events, items }
+        let (records, lone_records) = (insert_records("insert or fail"), insert_records("insert"));
+        Self { starts, queued, records, lone_records, finishes, messages, events, items }
     }
 }
 
@@ -222,7 +229,7 @@ impl SqliteStore {
             return self.in_a_transaction(connection, fence, rows, entries).await;
         }
         // Records of one statement are stored together or not at all, so it can commit by itself.
-        match self.insert_records(connection, fence, &rows.records).await {
+        match self.insert_records(connection, fence, &self.sql.batch.lone_records, &rows.records).await {
             Err(error) if is_clash(&error) => Ok(None),
             Err(error) => Err(error.into()),
             Ok(written) => {
@@ -267,7 +274,7 @@ impl SqliteStore {
             self.roll_back(transaction).await?;
             return Ok(None);
         }
-        match self.insert_records(&mut transaction, fence, &rows.records).await {
+        match self.insert_records(&mut transaction, fence, &self.sql.batch.records, &rows.records).await {
             Ok(recorded) if recorded == rows.records.len() as u64 => {
                 let written = started + published + done + recorded;
                 if written == 0 && rows.starts.is_empty() && rows.queued.is_empty() {
@@ -335,8 +342,9 @@ impl SqliteStore {
     ) -> Result<u64, sqlx::Error> {
         let Statements { starts, queued, .. } = &self.sql.batch;
         let usual = rows.starts.iter().all(|it| are_usual(START, *it) && are_usual(PARENT_RUN, *it));
+        let mut texts = SharedTexts::default();
         let start = |query, it: &&NewWorkflow| {
-            let query = bind_columns(query, varying(START, usual), it);
+            let query = texts.bind_columns(query, varying(START, usual), it);
             bind_columns(query, varying(PARENT_RUN, usual), it)
         };
         let direct = self.in_chunks(connection, fence, starts.of(usual), &rows.starts, start).await?;
@@ -351,13 +359,15 @@ impl SqliteStore {
         &self,
         connection: &mut SqliteConnection,
         fence: Fence,
+        statement: &UsualStatement,
         records: &[BatchRecord<'_>],
     ) -> Result<u64, sqlx::Error> {
         let usual = records.iter().all(|it| are_usual(RECORD, it.record));
+        let mut texts = SharedTexts::default();
         let record = |query, it: &BatchRecord<'_>| {
-            bind_columns(query, varying(RECORD, usual), it.record).bind(micros(it.record.ran_for))
+            texts.bind_columns(query, varying(RECORD, usual), it.record).bind(micros(it.record.ran_for))
         };
-        self.in_chunks(connection, fence, self.sql.batch.records.of(usual), records, record).await
+        self.in_chunks(connection, fence, statement.of(usual), records, record).await
     }
 
     async fn update_finishes(
@@ -404,22 +414,22 @@ impl SqliteStore {
         fence: Fence,
         sized: &SizedStatement,
         rows: &[T],
-        bind: impl Fn(Query, &T) -> Query,
+        mut bind: impl FnMut(Query, &T) -> Query,
     ) -> Result<u64, sqlx::Error> {
         // One time for all of them: what one call enqueues is ordered by its keys.
         let (mut written, now) = (0, self.clock.now());
-        let statement = |chunk: &[T]| {
+        let mut statement = |chunk: &[T]| {
             let (text, size) = sized.of(chunk.len());
-            let query = chunk.iter().fold(self.fenced_rows(text, fence, size * sized.columns).bind(now), &bind);
+            let query = chunk.iter().fold(self.fenced_rows(text, fence, size * sized.columns).bind(now), &mut bind);
             let empty = (size - chunk.len()) * sized.columns;
             (0..empty).fold(query, |query, _| query.bind(None::<i64>))
         };
         let mut chunks = rows.chunks(LARGEST);
-        let mut next = chunks.next().map(statement);
+        let mut next = chunks.next().map(&mut statement);
         while let Some(query) = next {
             // The next statement is made while SQLite's thread carries this one out.
             let (done, following) =
-                join(query.execute(&mut *connection), async { chunks.next().map(statement) }).await;
+                join(query.execute(&mut *connection), async { chunks.next().map(&mut statement) }).await;
             (written, next) = (written + done?.rows_affected(), following);
         }
         Ok(written)

@@ -190,18 +190,42 @@ pub(super) fn bind_row<R>(query: Query, columns: &[Column<R>], row: &R) -> Query
 
 /// Binds the values of these columns of one row.
 pub(super) fn bind_columns<'c, R: 'c>(query: Query, columns: impl Iterator<Item = &'c Column<R>>, row: &R) -> Query {
-    columns.fold(query, |query, column| match &column.value {
-        Value::BigInt(value) => query.bind(value(row)),
-        Value::Integer(value) => query.bind(value(row)),
-        Value::Boolean(value) => query.bind(value(row)),
-        Value::Text(value) => query.bind(text(value(row))),
-        Value::Input(value) => query.bind(text(Some(value(row)).filter(|input| input.len() <= LARGE_INPUT))),
-    })
+    SharedTexts::default().bind_columns(query, columns, row)
 }
 
-/// A text as the driver keeps it, which is one allocation; it makes two of a `&str`.
-fn text(value: Option<&str>) -> Option<Arc<str>> {
-    value.map(Arc::from)
+/// The texts of the last row, for rows that have some of them in common, such as the names of steps. A text that is
+/// bound is shared with SQLite's thread, and freed there.
+#[derive(Default)]
+pub(super) struct SharedTexts([Option<Arc<str>>; 16]);
+
+impl SharedTexts {
+    /// Binds the values of these columns of one row. Each row has the same columns.
+    pub(super) fn bind_columns<'c, R: 'c>(
+        &mut self,
+        query: Query,
+        columns: impl Iterator<Item = &'c Column<R>>,
+        row: &R,
+    ) -> Query {
+        columns.enumerate().fold(query, |query, (index, column)| match &column.value {
+            Value::BigInt(value) => query.bind(value(row)),
+            Value::Integer(value) => query.bind(value(row)),
+            Value::Boolean(value) => query.bind(value(row)),
+            Value::Text(value) => query.bind(self.text(index, value(row))),
+            Value::Input(value) => {
+                query.bind(self.text(index, Some(value(row)).filter(|input| input.len() <= LARGE_INPUT)))
+            }
+        })
+    }
+
+    fn text(&mut self, column: usize, value: Option<&str>) -> Option<Arc<str>> {
+        let value = value?;
+        let Some(last) = self.0.get_mut(column) else { return Some(value.into()) };
+        match last {
+            Some(last) if **last == *value => {}
+            _ => *last = Some(value.into()),
+        }
+        last.clone()
+    }
 }
 
 /// The first time behind the last row of an event or a stream: a lookup at the end of the table's key.

@@ -73,7 +73,7 @@ async fn record_first(app: &Durable, name: &str, output: &str) {
         workflow: store.find("w").await.unwrap().unwrap().key,
         position: durable_core::Position::new("", 1),
         kind: "step",
-        name: name.into(),
+        name: name.to_owned().into(),
         outcome: Some(durable_core::__private::Outcome::Output(output.into())),
         child: None,
         attempts: 1,

@@ -130,7 +130,8 @@ pub(crate) async fn a_superseded_end_discards_only_its_own_records(StoreDatabase
 pub(crate) async fn an_entry_with_a_start_and_an_end_is_atomic(StoreDatabase { store, .. }: StoreDatabase) {
     let me = register_executor(&*store, "a").await;
     let short = workflow("short");
-    let entry = Entry { start: Some(short.clone().into()), ..ending([record(short.key, 1, "1")], success(short.key, "1")) };
+    let entry =
+        Entry { start: Some(short.clone().into()), ..ending([record(short.key, 1, "1")], success(short.key, "1")) };
     assert_eq!(commit(&*store, me, entry).await, Verdict::Stored);
     assert_eq!(status(&*store, "short").await, Some(Status::Success));
 
@@ -218,8 +219,10 @@ pub(crate) async fn a_child_is_only_started_in_its_parents_run(StoreDatabase { s
     cancel(&*store, "gone", "by hand").await;
     let queued = |id: &str| NewWorkflow { placement: Some(on_queue()), ..workflow(id) };
     let earlier_run = |entry: Entry| {
-        let start =
-            entry.start.map(|it| NewWorkflow { parent: it.parent.map(|of| ParentRun { attempt: 2, ..of }), ..it });
+        let start = entry.start.map(|it| {
+            let parent = it.parent.map(|of| ParentRun { attempt: 2, ..of });
+            NewWorkflow { parent, ..NewWorkflow::clone(&it) }.into()
+        });
         Entry { start, ..entry }
     };
     // Each by itself, and with another start in one batch.

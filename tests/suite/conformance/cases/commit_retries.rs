@@ -116,7 +116,7 @@ pub(crate) async fn a_retried_commit_does_not_match_rows_of_another_writer(Store
     store_record(&*store, me, record(run, 1, "1")).await;
     let mut of_child = child(run, 2, &workflow("w-2"));
     store.commit(me, &[of_child.clone()], false).await.unwrap();
-    of_child.start = Some(workflow("w-2"));
+    of_child.start = Some(workflow("w-2").into());
     of_child.records[0].child = Some("w-9".to_owned());
 
     let entries = [records([record(run, 1, "2")]), begin(&workflow("w")), of_child, finish(success(run, "1"))];

@@ -26,6 +26,7 @@ use crate::types::backoff::CALLS_WHILE_DATABASE_IS_AWAY;
 use crate::types::error::Error;
 use crate::types::metrics;
 use crate::types::payload::{Outcome, PayloadError, RecordedError};
+use crate::types::replay_report::ReplayOutcome;
 use crate::types::status::Status;
 use crate::types::version_policy::VersionPolicy;
 use crate::wait::shutdown_phase::EnginePhase;
@@ -103,7 +104,7 @@ impl RunTask {
                 );
                 run.set_execution(Arc::clone(&execution) as _);
                 let stopped = if self.needs_verification(&execution) {
-                    Box::pin(poll_if_verified(&execution)).await
+                    Box::pin(poll_if_verified(&execution, self.has_changed())).await
                 } else {
                     poll_body(&execution).await
                 };
@@ -124,11 +125,17 @@ impl RunTask {
         }
     }
 
-    /// Whether its records are verified before it runs.
+    /// Whether its records are verified before it runs. A function that has not changed can call what has.
     fn needs_verification(&self, execution: &Execution) -> bool {
+        let version = self.workflow.version(&self.runtime.settings.version);
         self.runtime.settings.version_policy == VersionPolicy::AdoptVerified
-            && self.row.fingerprint != self.workflow.fingerprint
+            && (self.has_changed() || self.row.version.as_deref().is_some_and(|it| it != version))
             && !execution.records().is_empty()
+    }
+
+    /// Whether the function has changed since it was started.
+    fn has_changed(&self) -> bool {
+        self.row.fingerprint != self.workflow.fingerprint
     }
 
     /// Whether it takes one of the permits. A child does not, because its parent waits for it; nor does a
@@ -228,19 +235,20 @@ enum StoppedBody {
     Signalled(StopReason),
 }
 
-/// Polls the body if its records match the present code, and parks the workflow otherwise.
-async fn poll_if_verified(execution: &Arc<Execution>) -> StoppedBody {
+/// Polls the body if its records match the present code, and parks the workflow otherwise. A function that has not
+/// changed needs no proof: it is enough that nothing speaks against it.
+async fn poll_if_verified(execution: &Arc<Execution>, has_changed: bool) -> StoppedBody {
     let Execution { runtime, workflow, row, .. } = &**execution;
     let records = execution.records().to_vec();
     let report = verify_replay::verify(runtime, workflow, Arc::clone(row), records, Status::Pending).await;
-    if report.is_match() {
+    if report.is_match() || !has_changed && matches!(report.outcome, ReplayOutcome::Unknown { .. }) {
         return poll_body(execution).await;
     }
     if runtime.shutdown.is_aborting() {
         return StoppedBody::Signalled(StopReason::Suspend);
     }
     let reason = format!(
-        "the code of the workflow `{}` has changed, and does not match the records of this one: {report}; deploy the earlier version, or repair a copy with `durable fork {id} --from` and that position",
+        "the code of the workflow `{}`, or of what it calls, has changed, and does not match the records of this one: {report}; deploy the earlier version, or repair a copy with `durable fork {id} --from` and that position",
         workflow.name,
         id = row.id
     );

@@ -301,6 +301,7 @@ fn run_new(
         attempt: 1,
         is_fork: false,
         recoveries: 0,
+        version: None,
         fingerprint: new.fingerprint,
         deadline: new.deadline,
         parent: new.parent.map(|it| it.key),

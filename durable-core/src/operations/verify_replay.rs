@@ -133,6 +133,7 @@ pub(crate) async fn verify_by_id(
         attempt: i32::try_from(shown.attempts).unwrap_or(i32::MAX),
         is_fork: false,
         recoveries: 0,
+        version: None,
         fingerprint: workflow.fingerprint,
         deadline: None,
         parent: None,

@@ -384,6 +384,8 @@ pub struct RunRow {
     pub is_fork: bool,
     /// How often it was recovered before and with this run.
     pub recoveries: i32,
+    /// The version that started it; `None` if it was started in this process, or without a version.
+    pub version: Option<Box<str>>,
     /// The fingerprint of the source that started it.
     pub fingerprint: Fingerprint,
     /// When its time is up.

@@ -20,8 +20,8 @@ pub enum VersionPolicy {
     /// function with `#[workflow(version = "2")]` that one. The others are left for processes of their version, in
     /// queues and when their process has died. Workflows that were enqueued without a version, by SQL, run anywhere.
     Pin,
-    /// All whose function has not changed, and of the changed ones those whose whole recorded history fits. What does
-    /// not fit, or cannot be verified, is parked before anything of it runs, with the reason.
+    /// All of its own version, and of other versions those whose whole recorded history fits. What does not fit is parked
+    /// before anything of it runs, with the reason; so is what cannot be verified, if its function has changed.
     AdoptVerified,
 }
 

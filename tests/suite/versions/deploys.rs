@@ -12,6 +12,7 @@ database_tests! {
     a_deploy_that_changes_one_of_three_functions_is_reported_and_parks_only_what_does_not_fit,
     a_deploy_that_changes_what_a_function_calls_is_reported_where_it_does_not_fit,
     with_adopt_verified_nothing_runs_that_does_not_fit,
+    with_adopt_verified_a_change_below_a_function_parks_what_does_not_fit,
     a_pinned_process_leaves_workflows_of_other_versions_to_their_processes,
 }
 
@@ -168,7 +169,7 @@ async fn with_adopt_verified_nothing_runs_that_does_not_fit(database: &TestDatab
             assert_eq!(handle.await.unwrap(), 2);
         } else {
             let text = handle.await.unwrap_err().to_string();
-            assert!(text.contains("the code of the workflow `deployed_shipping` has changed"), "{text}");
+            assert!(text.contains("`deployed_shipping`, or of what it calls, has changed"), "{text}");
             assert!(text.contains("position 2") && text.contains("`pack`") && text.contains("`wrap`"), "{text}");
             assert!(text.contains(&format!("`durable fork shipping-{number} --from`")), "{text}");
         }
@@ -187,6 +188,26 @@ async fn with_adopt_verified_nothing_runs_that_does_not_fit(database: &TestDatab
     let app = database.builder("app").application_version("a").launch().await.unwrap();
     for number in (1..SHIPPING).step_by(2) {
         assert_eq!(app.retrieve_workflow::<u32>(format!("shipping-{number}")).await.unwrap().await.unwrap(), 1);
+    }
+    app.shutdown().await;
+}
+
+async fn with_adopt_verified_a_change_below_a_function_parks_what_does_not_fit(database: &TestDatabase) {
+    let key = fresh("verified-below");
+    run_build_a(database, &key).await;
+    let builder = database.builder("app").application_version("b").version_policy(VersionPolicy::AdoptVerified);
+    let app = builder.launch().await.unwrap();
+    gate(&key).add_permits(2 * ALL as usize);
+    for number in 0..SHIPPING {
+        let handle = app.retrieve_workflow::<u32>(format!("shipping-{number}")).await.unwrap();
+        match handle.await {
+            Ok(packed) => assert_eq!((number % 2, packed), (0, 2)),
+            Err(error) => {
+                let text = error.to_string();
+                assert_eq!(number % 2, 1, "{text}");
+                assert!(text.contains("does not match the records of this one"), "it was found before it ran: {text}");
+            }
+        }
     }
     app.shutdown().await;
 }

@@ -74,6 +74,7 @@ read_row! {
         attempt: i32 => attempt,
         forked_from: Option<String> => is_fork: forked_from.is_some(),
         recoveries: i32 => recoveries,
+        version: Option<String> => version: version.map(Into::into),
         fingerprint: i64 => fingerprint: fingerprint.into(),
         deadline: Option<Timestamp> => deadline,
         parent: Option<i64> => parent: parent.map(WorkflowKey::new),

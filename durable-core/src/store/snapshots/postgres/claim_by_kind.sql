@@ -20,5 +20,5 @@ chosen as materialized (select key from (select i.* from kinds
 taken as (
     update durable.workflows w set status = 'PENDING', executor = $1::bigint, attempt = w.attempt + 1, started_at = c.now, deadline = coalesce(w.deadline, case when w.timeout > 253402300799999999 - c.now then 253402300799999999 else c.now + w.timeout end) from (select (extract(epoch from clock_timestamp()) * 1000000)::bigint as now) c, (select * from unnest(array(select key from chosen)) limit $5::bigint) as it (key)
      where w.key = it.key
-    returning w.key, w.id, w.name, w.instance, w.input, w.attempt, w.forked_from, w.recoveries, w.fingerprint, w.deadline, w.parent, w.queue, w.partition_key, w.created_at, w.due_at, w.trace_context, w.priority, w.started_at)
+    returning w.key, w.id, w.name, w.instance, w.input, w.attempt, w.forked_from, w.recoveries, w.version, w.fingerprint, w.deadline, w.parent, w.queue, w.partition_key, w.created_at, w.due_at, w.trace_context, w.priority, w.started_at)
 select * from taken;

@@ -130,7 +130,7 @@ chosen as materialized (
               and earlier.key not in (select key from locked)))),
 taken as (
     update durable.workflows w set status = 'PENDING', executor = $1::bigint, attempt = w.attempt + 1, started_at = c.now, deadline = coalesce(w.deadline, case when w.timeout > 253402300799999999 - c.now then 253402300799999999 else c.now + w.timeout end) from clock c, (select * from unnest(array(select tuple from chosen)) limit $5::bigint) as it (tuple) where w.ctid = it.tuple
-    returning w.key, w.id, w.name, w.instance, w.input, w.attempt, w.forked_from, w.recoveries, w.fingerprint, w.deadline, w.parent, w.queue, w.partition_key, w.created_at, w.due_at, w.trace_context, w.priority, w.started_at),
+    returning w.key, w.id, w.name, w.instance, w.input, w.attempt, w.forked_from, w.recoveries, w.version, w.fingerprint, w.deadline, w.parent, w.queue, w.partition_key, w.created_at, w.due_at, w.trace_context, w.priority, w.started_at),
 noted as (
     insert into durable.queue_starts (queue, partition_key, started_at, workflow)
     select $3::text, t.partition_key, t.started_at, t.key from taken t, queue q

@@ -48,4 +48,4 @@ orphaned (executor) as (
             started_at = case when c.parked then w.started_at when c.requeued is null then now.now end
        from chosen c, (select (extract(epoch from clock_timestamp()) * 1000000)::bigint as now) now
       where w.key = c.key
-     returning w.key, w.id, w.name, w.instance, case when c.requeued is null then w.input else '' end as input, w.attempt, w.forked_from, w.recoveries, w.fingerprint, w.deadline, w.parent, case when c.parked then w.queue else c.requeued end as queue, w.partition_key, w.created_at, w.due_at, w.trace_context, c.parked;
+     returning w.key, w.id, w.name, w.instance, case when c.requeued is null then w.input else '' end as input, w.attempt, w.forked_from, w.recoveries, w.version, w.fingerprint, w.deadline, w.parent, case when c.parked then w.queue else c.requeued end as queue, w.partition_key, w.created_at, w.due_at, w.trace_context, c.parked;

@@ -4,6 +4,7 @@
 //! ```text
 //! cargo bench --bench growth                       both stores, up to 1,000,000 workflows of history
 //! cargo bench --bench growth -- 100000 sqlite      less history, one of the stores
+//! cargo bench --bench growth -- 10000000 history   ten times as much, and nothing else
 //! ```
 //!
 //! Each line is compared with the first of its table, in the same run. Absolute figures depend on the machine.
@@ -57,12 +58,14 @@ async fn carries(text: String) -> Result<String> {
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|it| it != "--bench").collect();
     let history = arguments.iter().find_map(|it| it.parse::<u64>().ok()).unwrap_or(1_000_000);
-    let wanted = |store: &str| !arguments.iter().any(|it| it.parse::<u64>().is_err() && it != store);
+    let only_history = arguments.iter().any(|it| it == "history");
+    let stores = |it: &&String| it.as_str() == "sqlite" || it.as_str() == "postgres";
+    let wanted = |store: &str| arguments.iter().find(stores).is_none_or(|it| it == store);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime can be built");
     if wanted("sqlite") {
         let folder = tempfile::tempdir().expect("the directory for temporary files is writable");
         let url = format!("sqlite:{}", folder.path().join("growth.sqlite").display());
-        runtime.block_on(measure("SQLite", &url, history));
+        runtime.block_on(measure("SQLite", &url, history, only_history));
     }
     if wanted("postgres") {
         let Some(url) = support::postgres(&runtime) else {
@@ -70,10 +73,12 @@ fn main() {
         };
         runtime.block_on(async {
             support::clear(&url, SCHEMA).await;
-            measure("Postgres", &url, history).await;
+            measure("Postgres", &url, history, only_history).await;
             support::clear(&url, SCHEMA).await;
-            by_executors(&url).await;
-            support::clear(&url, SCHEMA).await;
+            if !only_history {
+                by_executors(&url).await;
+                support::clear(&url, SCHEMA).await;
+            }
         });
     }
 }
@@ -88,10 +93,12 @@ async fn launch(url: &str, executor: &str) -> Durable {
         .expect("the database is there")
 }
 
-async fn measure(store: &str, url: &str, history: u64) {
+async fn measure(store: &str, url: &str, history: u64, only_history: bool) {
     let app = launch(url, "growth").await;
-    app.scope(by_steps(&app, store)).await;
-    app.scope(by_payload(store)).await;
+    if !only_history {
+        app.scope(by_steps(&app, store)).await;
+        app.scope(by_payload(store)).await;
+    }
     by_history(&app, store, url, history).await;
     app.shutdown().await;
 }
@@ -141,7 +148,7 @@ async fn by_history(app: &Durable, store: &str, url: &str, most: u64) {
     println!("|---|---|---|");
     let mut first = None;
     let mut there = 0;
-    for history in [0, 10_000, 100_000, 1_000_000].into_iter().filter(|it| *it <= most) {
+    for history in [0, 10_000, 100_000, 1_000_000, 10_000_000].into_iter().filter(|it| *it <= most) {
         if history > there {
             fill::fill(url, SCHEMA, Past::LONG_AGO, there + 1..=history, 0).await;
             there = history;

@@ -24,7 +24,10 @@ pub(crate) fn postgres(runtime: &Runtime) -> Option<String> {
 /// Deletes the tables of a benchmark.
 pub(crate) async fn clear(url: &str, schema: &str) {
     let store = durable_core::store::open(url, schema).await.expect("the store is there");
-    store.drop_everything().await.expect("its tables can be dropped");
+    // The server may still be cleaning them up, which holds their locks.
+    while let Err(error) = store.drop_everything().await {
+        assert!(error.is_temporary(), "its tables cannot be dropped: {error}");
+    }
     store.close().await;
 }
 

@@ -1,5 +1,6 @@
 //! The integration tests, in one binary so that they are linked once.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test, with its location")]
+mod allocation_counts;
 #[cfg(unix)]
 mod browser;
 mod cli;

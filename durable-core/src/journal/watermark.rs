@@ -52,9 +52,14 @@ impl Watermark {
         self.change(|state| state.durable = number);
     }
 
-    /// The same for a batch of these records.
+    /// The same for a batch of these records. They are not kept if no task waits: a workflow can sleep behind them.
     pub(super) fn advance_with(&self, number: u64, written: Vec<NewRecord>) {
-        self.change(|state| (state.durable, state.written) = (number, written));
+        self.change(|state| {
+            state.durable = number;
+            if state.waiting.first.is_some() {
+                state.written = written;
+            }
+        });
     }
 
     /// Wakes all that wait: something else that they depend on has changed.
@@ -110,6 +115,32 @@ mod tests {
         });
         assert!(first.is_ok() && second.is_ok());
         assert!(matches!(later, Err(StopReason::Lost)));
+    }
+
+    #[test]
+    fn records_are_kept_only_until_the_task_that_waits_for_them_is_polled() {
+        let record = || NewRecord {
+            workflow: 1.into(),
+            position: crate::types::position::Position::new("", 1),
+            kind: "sleep",
+            name: "sleep".into(),
+            outcome: None,
+            child: None,
+            attempts: 1,
+            failures: None,
+            ran_for: std::time::Duration::ZERO,
+        };
+        let kept = |watermark: &Watermark| lock(&watermark.0).written.len();
+        let watermark = Watermark::default();
+        watermark.advance_with(1, vec![record()]);
+        assert_eq!(kept(&watermark), 0, "nobody waits for them");
+
+        let context = Context::from_waker(Waker::noop());
+        assert!(watermark.poll_durable(2, &context).is_pending());
+        watermark.advance_with(2, vec![record()]);
+        assert_eq!(kept(&watermark), 1);
+        assert!(watermark.poll_durable(2, &context).is_ready());
+        assert_eq!(kept(&watermark), 0);
     }
 }
 

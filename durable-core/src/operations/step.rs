@@ -382,14 +382,14 @@ impl<R: Send> StepRun<'_, R> {
     ) -> (Result<R, Error>, Result<Outcome, Error>) {
         let execution = &self.reserved.execution;
         let span = spans::step_span(&execution.runtime, self.name, &scope.position, scope.attempt);
-        let running = pin!(Context::Step(Arc::clone(scope)).scope(future).instrument(span.clone()));
+        let running = pin!(Context::Step(Arc::clone(scope)).scope(future).instrument(span));
         let mut watched = CatchPanic(running);
         let result = match self.options.timeout {
             None => (&mut watched).await,
             Some(limit) => tokio::select! {
                 biased;
                 result = &mut watched => result,
-                () = execution.runtime.timers.elapsed(limit) => {
+                () = Box::pin(execution.runtime.timers.elapsed(limit)) => {
                     scope.cancellation.cancel(AbortReason::Timeout);
                     Err(Error::new(ErrorKind::Timeout, format!("took longer than its timeout of {limit:?}")))
                 }
@@ -401,7 +401,7 @@ impl<R: Send> StepRun<'_, R> {
             Err(error) => Ok(Outcome::Error(RecordedError::from_engine(error).to_text())),
         };
         if let Ok(outcome @ Outcome::Error(_)) = &encoded {
-            spans::note_failure(&execution.runtime, &span, || message_of(outcome));
+            spans::note_failure(&execution.runtime, watched.0.span(), || message_of(outcome));
         }
         (result, encoded)
     }
@@ -453,3 +453,19 @@ impl<R> fmt::Debug for StepCallOptions<'_, R> {
 }
 
 delegate_to_call!("StepCall", ['a, R: Send + 'a] StepCall<'a, R> => R, [R] StepCall<'_, R>);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_future_of_a_step_is_below_a_kilobyte() {
+        static STEP: Step = Step { name: "step", options: StepOptions::DEFAULT };
+        let call = step(&STEP, Codec::<Result<String, Error>>::TYPED_FROM_ENGINE, None, None, (), |()| async {
+            Ok(String::new())
+        });
+        let options = call.call.into_options().expect("it is not polled");
+        let size = size_of_val(&options.run());
+        assert!(size <= 1_000, "{size} bytes");
+    }
+}

@@ -1,0 +1,38 @@
+//! The number of allocations of a step.
+
+use durable::prelude::*;
+use tokio::runtime::{Builder, Runtime};
+
+#[step]
+async fn nothing(number: u64) -> u64 {
+    number
+}
+
+#[workflow]
+async fn only_steps(many: u64) -> Result<u64> {
+    let mut sum = 0;
+    for number in 0..many {
+        sum += nothing(number).await;
+    }
+    Ok(sum)
+}
+
+/// The allocations of a workflow on the thread of the runtime, which is everything but SQLite's own.
+fn allocations(runtime: &Runtime, app: &Durable, many: u64) -> u64 {
+    let work = || assert_eq!(runtime.block_on(app.scope(only_steps(many))).unwrap(), (0..many).sum::<u64>());
+    allocation_counter::measure(work).count_total
+}
+
+#[test]
+fn a_step_of_a_lone_workflow_allocates_at_most_36_times() {
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("allocations.sqlite").display());
+    let app = runtime.block_on(Durable::builder("allocations").system_database(url).launch()).unwrap();
+    // The least of a few: tasks of the engine, such as the heartbeat, may run during one of them.
+    let least = |many| (0..5).map(|_| allocations(&runtime, &app, many)).min().unwrap();
+    least(10); // caches are filled
+    let each = (least(210) - least(10)) / 200;
+    assert!((1..=36).contains(&each), "a step allocates {each} times");
+    runtime.block_on(app.shutdown());
+}

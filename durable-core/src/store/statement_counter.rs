@@ -3,6 +3,7 @@
 #[cfg(feature = "testing")]
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::store::StatementCounts;
 
@@ -12,6 +13,8 @@ pub(super) struct StatementCounter {
     statements: AtomicU64,
     commits: AtomicU64,
     notifications: AtomicU64,
+    /// When the last one was committed that wrote something, in microseconds since 1970.
+    last_commit: AtomicU64,
     #[cfg(feature = "testing")]
     calls_in_flight: AtomicUsize,
 }
@@ -57,7 +60,15 @@ impl StatementCounter {
     pub(super) fn committed(&self, rows: u64) {
         if rows > 0 {
             self.commits.fetch_add(1, Ordering::Relaxed);
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            self.last_commit.store(u64::try_from(now.as_micros()).unwrap_or_default(), Ordering::Relaxed);
         }
+    }
+
+    /// When the last transaction was committed that wrote something.
+    #[cfg_attr(not(feature = "sqlite"), allow(dead_code, reason = "Postgres sends notifications"))]
+    pub(super) fn last_commit(&self) -> SystemTime {
+        UNIX_EPOCH + Duration::from_micros(self.last_commit.load(Ordering::Relaxed))
     }
 
     pub(super) fn read(&self) -> StatementCounts {

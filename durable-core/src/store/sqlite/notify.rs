@@ -15,6 +15,9 @@ const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// The resolution of file times. A file that was written within this time before a poll may be written
 /// again without a change of its time or length.
 const FILE_TIME_RESOLUTION: Duration = Duration::from_millis(50);
+/// How long after the last write to the files a commit of another process may become visible: SQLite syncs them in
+/// between. One that takes longer is found by the engine's safety poll.
+const LONGEST_SYNC: Duration = Duration::from_secs(2);
 
 sql_statements! {
     /// A number that changes when another connection has written, and not when this one has.
@@ -38,13 +41,13 @@ impl Notifications for SqliteStore {
                 return std::future::pending().await; // no other process has the database
             };
             let files = WatchedFiles::of(file);
-            let mut last = files.stamp();
+            let mut last = files.stamp(self.counter.last_commit());
             let mut version = self.data_version().await?;
             on_notification(Notification::Listening);
             loop {
                 tokio::time::sleep(POLL_INTERVAL).await;
                 self.check_open()?;
-                let now = files.stamp();
+                let now = files.stamp(self.counter.last_commit());
                 if now == last && !last.may_be_stale {
                     continue;
                 }
@@ -78,7 +81,7 @@ struct WatchedFiles {
 #[derive(Debug)]
 struct FileStamp {
     seen: [Option<(u64, SystemTime)>; 2],
-    /// Whether the files may have been written since without a change of length or time.
+    /// Whether something may have been committed since without a change of length or time.
     may_be_stale: bool,
 }
 
@@ -95,14 +98,37 @@ impl WatchedFiles {
         Self { main: main.to_owned(), wal: wal.into() }
     }
 
-    fn stamp(&self) -> FileStamp {
+    /// `own_commit` is when this process has committed last. What was written by then is its own.
+    fn stamp(&self, own_commit: SystemTime) -> FileStamp {
         let now = SystemTime::now();
         let stamp_of = |path: &Path| {
             let metadata = std::fs::metadata(path).ok()?;
             Some((metadata.len(), metadata.modified().ok()?))
         };
         let seen = [stamp_of(&self.main), stamp_of(&self.wal)];
-        let is_fresh = |at: SystemTime| now.duration_since(at).map_or(true, |age| age < FILE_TIME_RESOLUTION);
-        FileStamp { seen, may_be_stale: seen.iter().flatten().any(|(_, at)| is_fresh(*at)) }
+        FileStamp { seen, may_be_stale: seen.iter().flatten().any(|(_, at)| may_follow(*at, now, own_commit)) }
+    }
+}
+
+/// Whether a commit without a change of the file's time may follow `now`, if the file was written last at this time.
+fn may_follow(written_at: SystemTime, now: SystemTime, own_commit: SystemTime) -> bool {
+    let within = if written_at <= own_commit { FILE_TIME_RESOLUTION } else { LONGEST_SYNC };
+    now.duration_since(written_at).map_or(true, |age| age < within)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_of_another_process_is_awaited_for_as_long_as_a_sync_may_take() {
+        let written_at = SystemTime::now();
+        let after = |millis| written_at + Duration::from_millis(millis);
+        let (before, own) = (written_at - Duration::from_secs(9), after(1));
+        assert!(may_follow(written_at, after(10), own), "the file may be written again at the same time");
+        assert!(!may_follow(written_at, after(60), own), "it is committed, because it is this process's own");
+        assert!(may_follow(written_at, after(1_500), before), "another process may still sync it");
+        assert!(!may_follow(written_at, after(2_500), before));
+        assert!(may_follow(written_at, before, own), "the clock was set back");
     }
 }

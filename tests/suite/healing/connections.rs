@@ -114,6 +114,9 @@ struct LimitedRole {
     url: url::Url,
 }
 
+/// Rights on a database are in one row, and Postgres refuses to change it twice at once ("tuple concurrently updated").
+const ONE_AT_A_TIME: &str = "select pg_advisory_xact_lock(7402)";
+
 impl LimitedRole {
     async fn new(connections: u32) -> Self {
         let name = format!("limited_{}", server::fresh_schema());
@@ -121,7 +124,8 @@ impl LimitedRole {
         let mut url = url_of(&server::url());
         let database = url.path().trim_start_matches('/').to_owned();
         let create = format!(
-            "create role {name} login connection limit {connections}; grant create on database {database} to {name}"
+            "{ONE_AT_A_TIME}; create role {name} login connection limit {connections};
+             grant create on database {database} to {name}"
         );
         raw_sql(AssertSqlSafe(create)).execute(&mut admin).await.unwrap();
         url.set_username(&name).unwrap();
@@ -140,7 +144,7 @@ impl LimitedRole {
     async fn drop(mut self) {
         let name = &self.name;
         let end = format!(
-            "select pg_terminate_backend(pid) from pg_stat_activity where usename = '{name}';
+            "{ONE_AT_A_TIME}; select pg_terminate_backend(pid) from pg_stat_activity where usename = '{name}';
              drop owned by {name}; drop role {name}"
         );
         raw_sql(AssertSqlSafe(end)).execute(&mut self.admin).await.unwrap();

@@ -18,6 +18,7 @@ use crate::types::sync::{Mutex, lock};
 use crate::wait::cancellation::{AbortReason, CancellationFlag};
 use crate::wait::shutdown_phase::{EnginePhase, ShutdownSignal};
 use crate::wait::wakeup::Wakeup;
+use crate::writer::completion::Completion;
 use crate::writer::{self, Writer};
 
 /// How many orders of the threads are tried.

@@ -3,23 +3,11 @@
 use durable::prelude::*;
 use tokio::runtime::{Builder, Runtime};
 
-#[step]
-async fn nothing(number: u64) -> u64 {
-    number
-}
-
-#[workflow]
-async fn only_steps(many: u64) -> Result<u64> {
-    let mut sum = 0;
-    for number in 0..many {
-        sum += nothing(number).await;
-    }
-    Ok(sum)
-}
+use crate::commit_counts::steps_in_a_row;
 
 /// The allocations of a workflow on the thread of the runtime, which is everything but SQLite's own.
-fn allocations(runtime: &Runtime, app: &Durable, many: u64) -> u64 {
-    let work = || assert_eq!(runtime.block_on(app.scope(only_steps(many))).unwrap(), (0..many).sum::<u64>());
+fn allocations(runtime: &Runtime, app: &Durable, many: u32) -> u64 {
+    let work = || assert_eq!(runtime.block_on(app.scope(steps_in_a_row(many))).unwrap(), (0..many).sum::<u32>());
     allocation_counter::measure(work).count_total
 }
 

@@ -27,7 +27,7 @@ async fn nothing(number: u32) -> u32 {
 }
 
 #[workflow]
-async fn steps_in_a_row(many: u32) -> Result<u32> {
+pub(crate) async fn steps_in_a_row(many: u32) -> Result<u32> {
     let mut sum = 0;
     for number in 0..many {
         sum += nothing(number).await;
@@ -290,8 +290,9 @@ async fn a_full_queue_is_claimed_a_hundred_workflows_at_a_time(database: &TestDa
 
 async fn several_free_slots_are_filled_with_one_claim(database: &TestDatabase) {
     let costs = cost_of_a_full_queue(database, &COSTED_BY_FIVE, 200).await;
-    // Five with one claim and one end would be 80 commits, one by one 400. How many end together depends on the load.
-    assert!(costs.commits <= 200, "{costs:?}");
+    // Five with one claim and one end would be 80 commits, one by one 400.
+    let most = if database.is_postgres() { 140 } else { 180 };
+    assert!(costs.commits <= most, "{costs:?}");
 }
 
 async fn idle_queues_execute_no_statements(database: &TestDatabase) {

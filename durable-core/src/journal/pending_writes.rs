@@ -35,9 +35,17 @@ pub(super) type NumberedBatch = (u64, Entry);
 impl PendingWrites {
     /// Adds a record.
     pub(super) fn add_record(&mut self, record: NewRecord) {
-        let records = &mut self.unsent.get_or_insert_default().records;
-        records.reserve_exact(1); // most batches have one
-        records.push(record);
+        self.unsent_with(record);
+    }
+
+    /// What is unsent, with this record added.
+    fn unsent_with(&mut self, record: NewRecord) -> &mut Entry {
+        let unsent = self.unsent.get_or_insert_default();
+        if unsent.records.is_empty() {
+            unsent.records.reserve_exact(1); // most batches have one record
+        }
+        unsent.records.push(record);
+        unsent
     }
 
     /// Whether something is unsent, and would be the batch with this number.
@@ -47,16 +55,12 @@ impl PendingWrites {
 
     /// Adds an event or a stream item with its record.
     pub(super) fn add_publication(&mut self, record: NewRecord, publication: Publication) {
-        let unsent = self.unsent.get_or_insert_default();
-        unsent.records.push(record);
-        unsent.publications.push(publication);
+        self.unsent_with(record).publications.push(publication);
     }
 
     /// Adds the key of a received message with the record of it.
     pub(super) fn add_received(&mut self, record: NewRecord, message: MessageKey) {
-        let unsent = self.unsent.get_or_insert_default();
-        unsent.records.push(record);
-        unsent.received.push(message);
+        self.unsent_with(record).received.push(message);
     }
 
     /// The number of the last batch.

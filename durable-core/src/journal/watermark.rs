@@ -133,7 +133,7 @@ mod tests {
         let kept = |watermark: &Watermark| lock(&watermark.0).written.len();
         let watermark = Watermark::default();
         watermark.advance_with(1, vec![record()]);
-        assert_eq!(kept(&watermark), 0, "nobody waits for them");
+        assert_eq!(kept(&watermark), 0, "no task waits for them");
 
         let context = Context::from_waker(Waker::noop());
         assert!(watermark.poll_durable(2, &context).is_pending());

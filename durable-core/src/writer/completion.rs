@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use crate::store::{Entry, NewRecord, StoreError, StoreErrorKind, Verdict};
 
-/// A run that is told what became of its batches.
+/// A run, which receives the verdict on each of its batches.
 pub(crate) trait CompletesBatches: Send + Sync {
-    /// The verdict on the batch with this number, and its records, of which nobody needs more than the memory. It is called
-    /// on the writer's task: it must not block.
+    /// Receives the verdict on the batch with this number. The records are those of the batch, given back to be freed. It is
+    /// called on the writer's task: it must not block.
     fn complete_batch(&self, number: u64, verdict: Result<Verdict, StoreError>, records: Vec<NewRecord>);
 }
 
@@ -41,7 +41,7 @@ impl Completion {
         Self::of(Call::Function(Box::new(call)))
     }
 
-    /// Tells a run what became of the batch with this number.
+    /// Gives a run the verdict on its batch with this number.
     pub(crate) fn of_batch(run: Arc<dyn CompletesBatches>, number: u64) -> Self {
         Self::of(Call::Batch(run, number))
     }

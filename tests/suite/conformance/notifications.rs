@@ -85,6 +85,11 @@ mod sqlite {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_commit_that_leaves_the_time_of_the_file_is_detected() {
+        super::in_sqlite(super::a_commit_that_leaves_the_time_of_the_file_is_detected).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn an_idle_listener_executes_no_statements() {
         super::in_sqlite(super::an_idle_listener_executes_no_statements).await;
     }
@@ -114,6 +119,26 @@ async fn writes_of_other_processes_are_detected_and_own_ones_are_not(database: S
     assert_eq!(other_listener.next().await, Notification::Something);
     other.close().await;
     assert_eq!(other_listener.error().await.kind, StoreErrorKind::Closed);
+}
+
+/// As one does whose sync takes long: what it writes is seen before it is committed.
+async fn a_commit_that_leaves_the_time_of_the_file_is_detected(database: StoreDatabase) {
+    let mut listener = Listener::new(&database.store).await;
+    let mut other = database.direct_connection().await;
+    other.execute("create table notes (number integer)").await;
+    other.execute("insert into notes values (1)").await;
+    // The next writes go to the beginning of the log and do not change its length.
+    other.execute("pragma wal_checkpoint(restart)").await;
+    other.execute("insert into notes values (2)").await;
+    while timeout(QUIET, listener.received.recv()).await.is_ok() {}
+
+    let wal = format!("{}-wal", database.url.trim_start_matches("sqlite:"));
+    let before = std::fs::metadata(&wal).unwrap();
+    other.execute("insert into notes values (3)").await;
+    let log = std::fs::File::options().write(true).open(&wal).unwrap();
+    log.set_modified(before.modified().unwrap()).unwrap();
+    assert_eq!(log.metadata().unwrap().len(), before.len());
+    assert_eq!(listener.next().await, Notification::Something);
 }
 
 async fn an_idle_listener_executes_no_statements(database: StoreDatabase) {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use durable_core::store::StoredLimits;
+use durable_core::store::{StoredLimits, WorkflowKey};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 
 use crate::support::postgres_store_tests;
@@ -19,6 +19,7 @@ claims_by_partition_key_cost_the_same_in_a_long_queue,
 a_claim_reads_no_more_however_many_partition_keys_wait,
 a_claim_reads_no_more_behind_many_unknown_workflows,
 the_backlog_of_a_queue_reads_no_more_than_its_limit,
+a_heartbeat_does_not_compare_each_running_workflow_with_each,
 }
 
 /// Fills a queue with this many workflows, with plain SQL.
@@ -198,4 +199,22 @@ async fn the_backlog_of_a_queue_reads_no_more_than_its_limit(database: StoreData
     }
     // The first call also reads the catalog. The tables and indexes have thousands of pages.
     assert!(pages[1] < 150, "{pages:?} pages");
+}
+
+/// Without statistics about the table a planner may compare each with each, for 50,000 of them half a minute: the heartbeat
+/// ends with an error after a third of the lease then.
+async fn a_heartbeat_does_not_compare_each_running_workflow_with_each(database: StoreDatabase) {
+    let me = register_executor(&*database.store, "a").await;
+    let mut direct = database.direct_connection().await;
+    direct.execute("alter table durable.workflows set (autovacuum_enabled = false)").await;
+    let sql = format!(
+        "insert into durable.workflows (key, id, name, status, attempt, executor, created_at, input)
+         select n, 'w-' || n, 'checkout', 'PENDING', 1, {}, 1, '{{}}' from generate_series(1, 50000) n",
+        me.executor.get()
+    );
+    direct.execute(&sql).await;
+    let running: Vec<_> = (1..50_000).map(WorkflowKey::new).collect();
+    let beat = database.store.heartbeat(me, Duration::from_secs(30), &running).await.expect("it ends in time");
+    assert!(beat.fence_holds && beat.no_longer_owned.is_empty(), "{beat:?}");
+    assert_eq!(beat.not_running, [WorkflowKey::new(50_000)]);
 }

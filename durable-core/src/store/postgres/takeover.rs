@@ -53,10 +53,9 @@ sql_statements! {
           where w.status <> 'PENDING' or w.executor is distinct from $1::bigint
          union all
          select 'not_running', key, null, null, null, null, null, null, null
-           from (select w.key from durable.workflows w
-                  where w.status = 'PENDING' and w.executor = $1::bigint
-                    and not exists (select 1 from unnest($4::bigint[]) as running (key) where running.key = w.key)
-                  order by w.executor, w.key limit {MAX_NOT_RUNNING}) w"
+           from (select w.key from durable.workflows w where w.status = 'PENDING' and w.executor = $1::bigint
+                 except select unnest($4::bigint[])
+                 order by key limit {MAX_NOT_RUNNING}) w"
     );
     /// $1, $2 the key and the epoch of the dead executor. The lock waits for flushes that hold the row
     /// by their fence; an update alone would not, since it changes no key.

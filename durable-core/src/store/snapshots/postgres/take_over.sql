@@ -28,7 +28,10 @@ orphaned (executor) as (
      lost as (
          select w.key, w.name, w.version, w.queue, w.recoveries, false as crashed from durable.workflows w
           where $6::bigint[] is not null and w.status = 'PENDING' and w.executor = $1::bigint
-            and w.attempt > 1 and w.queue is null and w.key <> all($6::bigint[]) and (w.name = any($3::text[]) or (w.name || chr(10) || coalesce(w.version, '')) = any($3::text[]))
+            and w.attempt > 1 and w.queue is null and (w.name = any($3::text[]) or (w.name || chr(10) || coalesce(w.version, '')) = any($3::text[]))
+            and w.key = any(array(
+                    select own.key from durable.workflows own where own.status = 'PENDING' and own.executor = $1::bigint
+                    except select unnest($6::bigint[])))
           order by w.executor, w.key limit $5::bigint for update skip locked),
      chosen as (
          select free.*, marks.parked, case when not marks.parked then free.queue end as requeued

@@ -15,9 +15,10 @@ use crate::store::sqlite::dialect::{FENCE_HOLDS, ORPHANED, list, name_and_versio
 use crate::store::{Fence, HeartbeatResult, ReleaseRequest, ReleasedWorkflows, StoreError, Takeover, TakeoverRequest};
 use crate::types::keys::WorkflowKey;
 
-/// Whether the owner of a workflow was another executor, and its process has crashed.
-const CRASHED: &str = "(w.executor is not null and w.executor <> $1
-                                 and w.executor not in (select key from durable.executors where was_alive))";
+/// A condition: the workflow `row` is `known`.
+fn is_known_here(row: &str) -> String {
+    format!("({row}.name in (select name from known) or {} in (select name from known))", name_and_version(row))
+}
 
 sql_statements! {
     /// $1, $2 fence; $3 until when.
@@ -51,10 +52,36 @@ sql_statements! {
     /// $1, $2 fence; $3 names and how often each may be recovered; $4 limit; $5 running keys or NULL;
     /// $6 to $8 the reason; $9 now. A workflow that was started here a moment ago has
     /// its first run and is not lost.
-    /// The index is named because SQLite would read the whole table in the order of its keys.
+    /// Rows are read in the order of the index and up to the limit, so that a batch costs the same whether a
+    /// hundred or a million are left.
     take_over = format!(
         "with recursive {ORPHANED},
-         known (name, most) as (select value ->> 0, value ->> 1 from json_each($3))
+         known (name, most) as materialized (select cast(value ->> 0 as text), value ->> 1 from json_each($3)),
+         released as (
+             select w.key, w.name, w.version, w.queue, w.recoveries, false as crashed
+               from durable.workflows w indexed by durable_workflows_pending
+              where w.status = 'PENDING' and w.executor is null and ({known} or w.queue is not null)
+              order by w.executor, w.key limit $4),
+         abandoned as (
+             select w.key, w.name, w.version, w.queue, w.recoveries,
+                    w.executor not in (select key from durable.executors where was_alive) as crashed
+               from orphaned o cross join durable.workflows w indexed by durable_workflows_pending
+              where w.status = 'PENDING' and w.executor = o.executor and ({known} or w.queue is not null)
+              limit $4),
+         lost as (
+             select w.key, w.name, w.version, w.queue, w.recoveries, false as crashed
+               from durable.workflows w indexed by durable_workflows_pending
+              where $5 is not null and w.status = 'PENDING' and w.executor = $1 and w.attempt > 1 and w.queue is null
+                and w.key not in (select value from json_each($5)) and {known}
+              order by w.executor, w.key limit $4),
+         chosen as (
+             select free.key as chosen, free.crashed, free.queue,
+                    free.crashed and coalesce(free.recoveries >= coalesce(by_name.most, by_version.most), 0) as parked
+               from (select * from released union all select * from abandoned union all select * from lost) free
+               left join known by_name on by_name.name = free.name
+               left join known by_version on by_version.name = {name_and_version}
+              where {FENCE_HOLDS}
+              order by free.key limit $4)
          update durable.workflows
             set status = case when c.parked then 'PARKED' when c.requeued is null then 'PENDING' else 'ENQUEUED' end,
                 reason = case when c.parked then $6 || recoveries || $7 || recoveries || $8 || id || '`' else reason end,
@@ -62,24 +89,15 @@ sql_statements! {
                 attempt = case when c.parked or c.requeued is not null then attempt else attempt + 1 end,
                 recoveries = case when c.crashed and not c.parked then recoveries + 1 else recoveries end,
                 started_at = case when c.parked then started_at when c.requeued is null then $9 end
-           from (select m.chosen, m.crashed, m.parked, case when not m.parked then m.queue end as requeued
-                   from (select w.key as chosen, w.queue, {CRASHED} as crashed,
-                                {CRASHED} and coalesce(w.recoveries >= known.most, 0) as parked
-                           from durable.workflows w indexed by durable_workflows_pending
-                           left join known on known.name in (w.name, {name_and_version})
-                          where w.status = 'PENDING' and (known.name is not null or w.queue is not null)
-                            and (w.executor is null or w.executor in (select executor from orphaned)
-                                 or ($5 is not null and w.executor = $1 and w.attempt > 1 and w.queue is null
-                                     and w.key not in (select value from json_each($5))))
-                            and {FENCE_HOLDS}
-                          order by w.key limit $4) m) c
+           from (select *, case when not parked then queue end as requeued from chosen) c
           where key = c.chosen
          returning {}, status = 'PARKED' as parked",
         select("durable.workflows", RunColumns::COLUMNS, &[
             ("input", &format!("case when status = 'ENQUEUED' then '' else {INPUT} end")),
             ("queue", "case when status in ('ENQUEUED', 'PARKED') then queue end")
         ]),
-        name_and_version = name_and_version("w")
+        known = is_known_here("w"),
+        name_and_version = name_and_version("free")
     );
     /// $1, $2 fence; $3 keys; $4 whether these are released, or all others.
     /// The attempt stays, because a run with a later one reads the records of earlier runs.

@@ -6,8 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use sqlx::{AssertSqlSafe, Row};
 
 use super::SqliteStore;
+use super::dialect::Query;
 use super::filtered_list::list_statement;
 use crate::store::Lifecycle;
+use crate::store::rows_by_kind::TOO_MANY_RECOVERIES;
 use crate::types::filter::Filter;
 use crate::types::status::Status;
 use crate::types::time::Timestamp;
@@ -94,6 +96,12 @@ async fn a_claim_goes_along_its_queue_and_sorts_nothing() {
 
 /// How many hundreds of instructions of its virtual machine SQLite executes to choose workflows for a claim of `most`.
 async fn cost_of_a_claim(store: &SqliteStore, text: &str, most: i64) -> (u64, usize) {
+    let query = sqlx::query(AssertSqlSafe(text.to_owned())).bind(1).bind(1).bind(Timestamp::local_now());
+    cost_of(store, query.bind("mail").bind(r#"["checkout"]"#).bind(most)).await
+}
+
+/// The same for any statement, and how many rows it returns.
+async fn cost_of(store: &SqliteStore, query: Query) -> (u64, usize) {
     let hundreds = Arc::new(AtomicU64::new(0));
     let mut connection = store.writing().await.expect("it is in memory");
     let counter = Arc::clone(&hundreds);
@@ -101,8 +109,6 @@ async fn cost_of_a_claim(store: &SqliteStore, text: &str, most: i64) -> (u64, us
         counter.fetch_add(1, Ordering::Relaxed);
         true
     });
-    let query = sqlx::query(AssertSqlSafe(text.to_owned())).bind(1).bind(1).bind(Timestamp::local_now());
-    let query = query.bind("mail").bind(r#"["checkout"]"#).bind(most);
     let rows = query.fetch_all(&mut *connection).await.expect("the text is right");
     connection.lock_handle().await.expect("it is open").remove_progress_handler();
     (hundreds.load(Ordering::Relaxed), rows.len())
@@ -164,4 +170,33 @@ async fn a_claim_costs_the_same_however_many_unknown_workflows_are_in_front() {
         costs.push(all);
     }
     assert!(costs[1] < costs[0] * 3 / 2, "{costs:?} hundreds of instructions");
+}
+
+#[tokio::test]
+async fn a_takeover_costs_the_same_however_many_workflows_are_left() {
+    // Released ones, those of an executor that is gone, and those that this executor lost.
+    for owner in ["null", "2", "1"] {
+        let mut costs = Vec::new();
+        for many in [1_000, 20_000] {
+            let store = waiting(0, many, "''").await;
+            let left = format!(
+                "update durable_workflows set status = 'PENDING', attempt = 2, queue = null, executor = {owner}"
+            );
+            let mut writer = store.writing().await.expect("it is in memory");
+            sqlx::raw_sql(AssertSqlSafe(left)).execute(&mut *writer).await.expect("the text is right");
+            drop(writer);
+            // The program knows many workflows, of which this is the last one.
+            let others = (0..200).map(|it| format!(r#"["other{it}", 100],"#)).collect::<String>();
+            let query = store.query(&store.sql.takeover.take_over).bind(1).bind(1);
+            let query = query.bind(format!(r#"[{others}["checkout", 100]]"#)).bind(100).bind("[]");
+            let query = TOO_MANY_RECOVERIES.into_iter().fold(query, sqlx::query::Query::bind);
+            let (cost, rows) = cost_of(&store, query.bind(Timestamp::local_now())).await;
+            assert_eq!(rows, 100, "of the owner {owner}");
+            costs.push(cost);
+        }
+        assert!(
+            costs[1] < costs[0] * 3 / 2 && costs[0] < 1_000,
+            "{costs:?} hundreds of instructions, of the owner {owner}"
+        );
+    }
 }

@@ -13,13 +13,13 @@ use fantoccini::{Client, ClientBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::{Value, json};
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use url::Url;
 
 use crate::support::until;
 
-/// One browser at a time: several would only slow each other down.
-static TURN: Mutex<()> = Mutex::const_new(());
+/// Two browsers at a time: more would only slow each other down.
+static TURNS: Semaphore = Semaphore::const_new(2);
 
 /// No window, and no connection to anything but the page.
 const ARGUMENTS: &[&str] = &[
@@ -39,7 +39,7 @@ pub(super) struct Browser {
     client: Client,
     _driver: Driver,
     _profile: tempfile::TempDir,
-    _turn: MutexGuard<'static, ()>,
+    _turn: SemaphorePermit<'static>,
 }
 
 /// The program through which the browser is driven, as a process group with the browser.
@@ -51,8 +51,10 @@ struct Driver {
 }
 
 impl Driver {
-    fn start() -> Self {
+    /// What it writes goes into this folder.
+    fn start(folder: &Path) -> Self {
         let mut command = Command::new("chromedriver");
+        command.env("TMPDIR", folder); // where the browser forgets files when it is killed
         command.arg("--port=0").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).process_group(0);
         let mut process = command.spawn().expect("chromedriver was found by the build");
         let mut output = BufReader::new(process.stdout.take().expect("it is piped"));
@@ -68,7 +70,8 @@ impl Driver {
 
 async fn started() -> Result<(Client, Driver, tempfile::TempDir), NewSessionError> {
     let profile = tempfile::tempdir().expect("the directory for temporary files is writable");
-    let driver = tokio::task::spawn_blocking(Driver::start).await.unwrap();
+    let folder = profile.path().to_owned();
+    let driver = tokio::task::spawn_blocking(move || Driver::start(&folder)).await.unwrap();
     let mut arguments: Vec<_> = ARGUMENTS.iter().map(|it| (*it).to_owned()).collect();
     arguments.push(format!("--user-data-dir={}", profile.path().display()));
     let capabilities = json!({
@@ -96,7 +99,7 @@ impl Drop for Driver {
 
 impl Browser {
     pub(super) async fn open() -> Self {
-        let turn = TURN.lock().await;
+        let turn = TURNS.acquire().await.expect("it is never closed");
         let mut attempts = 0;
         // A busy machine may take longer than the driver waits for the browser.
         let (client, driver, profile) = loop {

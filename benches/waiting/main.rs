@@ -17,6 +17,7 @@
 //! * **wake**: 100 of them at random are sent a message (those that sleep are cancelled), one after
 //!   the other; the time until the caller knows that the workflow has ended.
 //! * **shutdown**: handing all of them over.
+//! * **recovered**: an engine is launched anew; the time until it runs all of them again.
 
 mod stage;
 #[path = "../support/mod.rs"]

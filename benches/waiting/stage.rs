@@ -11,8 +11,8 @@ use durable_core::store::{PollRequest, StatementCounts};
 
 pub(crate) const SCHEMA: &str = "bench_waiting";
 pub(crate) const HEAD: &str = "\
-| store | wait | workflows | started in s | KiB each | idle statements/s | idle CPU | poll ms | wake ms p50 / p99 | shutdown s |
-|---|---|---|---|---|---|---|---|---|---|";
+| store | wait | workflows | started in s | KiB each | idle statements/s | idle CPU | poll ms | wake ms p50 / p99 | shutdown s | recovered in s |
+|---|---|---|---|---|---|---|---|---|---|---|";
 
 const DAY: Duration = Duration::from_hours(24);
 const IDLE: Duration = Duration::from_secs(20);
@@ -67,8 +67,7 @@ impl Stage {
 
     #[expect(clippy::cast_precision_loss, reason = "there are fewer than 2^52 workflows")]
     pub(crate) async fn play(&self) {
-        let builder = Durable::builder("waiting").system_database(&self.url).schema(SCHEMA);
-        let app = builder.launch().await.expect("the store is there");
+        let app = self.launch().await;
         app.listening().await;
         start_all(2_000, |number| async move {
             assert_eq!(ends_at_once(number).await.expect("it ends"), number);
@@ -95,8 +94,9 @@ impl Stage {
         let woken = self.wake(&app, &chosen).await;
         let report = app.shutdown().await;
         assert!(report.is_clean(), "{report}");
+        let recovered = self.recover(self.count - chosen.len() as u64).await;
         println!(
-            "| {} | {} | {} | {:.1} | {kib:.2} | {statements:.2} | {cpu:.1} % | {poll} | {:.2} / {:.2} | {:.1} |",
+            "| {} | {} | {} | {:.1} | {kib:.2} | {statements:.2} | {cpu:.1} % | {poll} | {:.2} / {:.2} | {:.1} | {recovered:.1} |",
             self.store,
             self.wait,
             self.count,
@@ -105,6 +105,24 @@ impl Stage {
             woken[woken.len() * 99 / 100],
             report.elapsed.as_secs_f64()
         );
+    }
+
+    async fn launch(&self) -> Durable {
+        let builder = Durable::builder("waiting").system_database(&self.url).schema(SCHEMA);
+        builder.launch().await.expect("the store is there")
+    }
+
+    /// The seconds until an engine that is launched anew runs all that still wait.
+    async fn recover(&self, waiting: u64) -> f64 {
+        ARRIVED.store(0, Ordering::Relaxed);
+        let begun = Instant::now();
+        let app = self.launch().await;
+        while ARRIVED.load(Ordering::Relaxed) < waiting {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let recovered = begun.elapsed().as_secs_f64();
+        app.shutdown().await;
+        recovered
     }
 
     /// Starts all workflows, and returns the ids of some.

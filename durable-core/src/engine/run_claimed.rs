@@ -40,7 +40,7 @@ pub(super) async fn run_all(
     for mut row in rows {
         // The claim asked only for names of this registry.
         let Some(workflow) = runtime.registry.get(&row.name) else { continue };
-        row.name = String::new(); // not needed any more
+        row.name = Box::default(); // not needed any more
         let records = records.remove(&row.key).unwrap_or_default();
         let slot = slot(&row);
         let (runtime, row) = (Arc::clone(runtime), Arc::new(row));

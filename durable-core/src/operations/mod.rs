@@ -23,6 +23,7 @@ pub(crate) mod mock;
 pub(crate) mod outbox;
 mod outside_wait;
 pub(crate) mod patch;
+mod poll_body;
 mod publish;
 pub(crate) mod queue_admin;
 pub(crate) mod queue_backlog;

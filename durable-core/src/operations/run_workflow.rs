@@ -1,31 +1,25 @@
 //! The driver: one task per execution, which polls the body, stops it when that is requested, and writes
 //! the end.
 
-use std::future::{Future, poll_fn};
-use std::pin::Pin;
+use std::future::Future;
 use std::sync::Arc;
-use std::task::Poll;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tracing::Span;
 
 use crate::journal::execution::Execution;
-use crate::operations::body::BodyAndBranches;
 use crate::operations::cancel::cancel_itself;
-use crate::operations::spans;
+use crate::operations::poll_body::{StoppedBody, poll_body};
 use crate::operations::verify_replay;
 use crate::queue_state::QueueSlot;
-use crate::registry::{Taken, Workflow};
+use crate::registry::Workflow;
 use crate::runtime::Runtime;
-use crate::runtime::panics;
 use crate::runtime::running_workflows::RunningWorkflow;
-use crate::runtime::spawned_tasks::{BodyTask, outside_calls};
 use crate::runtime::stop_reason::StopReason;
 use crate::store::{Entry, Fence, Finish, FinishedWorkflow, PollRequest, Record, RunRow, StoreError};
 use crate::types::backoff::CALLS_WHILE_DATABASE_IS_AWAY;
 use crate::types::error::Error;
 use crate::types::metrics;
-use crate::types::payload::{Outcome, PayloadError, RecordedError};
+use crate::types::payload::{Outcome, RecordedError};
 use crate::types::replay_report::ReplayOutcome;
 use crate::types::status::Status;
 use crate::types::version_policy::VersionPolicy;
@@ -55,7 +49,7 @@ impl RunTask {
             Ok(run) => {
                 let mut drive = self;
                 drive.count_begin();
-                let slot = drive.slot.take();
+                let slot = drive.slot.take().map(Box::new);
                 let task = runtime.spawn(drive.drive(LiveGuard {
                     runtime: Arc::clone(&runtime),
                     run: Arc::clone(&run),
@@ -78,120 +72,119 @@ impl RunTask {
     }
 
     #[expect(clippy::manual_async_fn, reason = "an `async fn` holds what it is given twice")]
-    fn drive(mut self, present: LiveGuard) -> impl Future<Output = ()> + Send {
+    fn drive(self, present: LiveGuard) -> impl Future<Output = ()> + Send {
+        let mut execution = Execution::new(self.runtime, self.workflow, self.row, self.fence, self.records);
         async move {
-            // Everything here that is not the body is boxed: a hundred thousand workflows may wait in
-            // this future, and each of them would hold the memory for what comes before and after the body.
+            // Everything here that is not the body is boxed, and nothing is held that the execution has, too: a hundred
+            // thousand workflows may wait in this future, and each of them would hold the memory for that.
             let present = &present;
-            let run = &present.run;
-            let _permit = match &self.runtime.permits {
-                Some(permits) if self.takes_a_permit() => match Box::pin(self.acquire_permit(permits)).await {
-                    Some(permit) => Some(permit),
-                    None => return,
-                },
-                _ if self.runtime.shutdown.is_aborting() => return,
+            let _permit = match &execution.runtime.permits {
+                Some(permits) if takes_a_permit(&execution.row) => {
+                    match Box::pin(acquire_permit(&execution.runtime, permits)).await {
+                        Some(permit) => Some(permit),
+                        None => return,
+                    }
+                }
+                _ if execution.runtime.shutdown.is_aborting() => return,
                 _ => None,
             };
             let mut superseded = 0;
             loop {
-                let records = std::mem::take(&mut self.records);
-                let execution = Execution::new(
-                    Arc::clone(&self.runtime),
-                    self.workflow,
-                    Arc::clone(&self.row),
-                    self.fence,
-                    records,
-                );
-                run.set_execution(Arc::clone(&execution) as _);
-                let stopped = if self.needs_verification(&execution) {
-                    Box::pin(poll_if_verified(&execution, self.has_changed())).await
+                present.run.set_execution(Arc::clone(&execution) as _);
+                let stopped = if needs_verification(&execution) {
+                    Box::pin(poll_if_verified(&execution)).await
                 } else {
                     poll_body(&execution).await
                 };
-                run.set_ending();
+                present.run.set_ending();
                 match Box::pin(finish_run(&execution, stopped)).await {
                     FinishResult::Yes(ended) => {
-                        log_end(self.workflow.name, &ended);
-                        return run.finish(Arc::new(ended));
+                        log_end(execution.workflow.name, &ended);
+                        return present.run.finish(Arc::new(ended));
                     }
                     // Another run has recorded one of the positions, so the state of this run is
                     // wrong. It begins again from the records.
                     FinishResult::No(StopReason::Replay) if superseded < MAX_REPLAYS => superseded += 1,
-                    FinishResult::No(signal) => return self.leave(run, &signal),
+                    FinishResult::No(signal) => return leave(&execution, &present.run, &signal),
                 }
-                let Some(records) = Box::pin(self.reload(run)).await else { return };
-                self.records = records;
+                let Some(anew) = Box::pin(reload(&execution, &present.run)).await else { return };
+                execution = anew;
             }
         }
     }
+}
 
-    /// Whether its records are verified before it runs. A function that has not changed can call what has.
-    fn needs_verification(&self, execution: &Execution) -> bool {
-        let version = self.workflow.version(&self.runtime.settings.version);
-        self.runtime.settings.version_policy == VersionPolicy::AdoptVerified
-            && (self.has_changed() || self.row.version.as_deref().is_some_and(|it| it != version))
-            && !execution.records().is_empty()
+/// Whether its records are verified before it runs. A function that has not changed can call what has.
+fn needs_verification(execution: &Execution) -> bool {
+    let settings = &execution.runtime.settings;
+    let version = execution.workflow.version(&settings.version);
+    settings.version_policy == VersionPolicy::AdoptVerified
+        && (has_changed(execution) || execution.row.version.as_deref().is_some_and(|it| it != version))
+        && !execution.records().is_empty()
+}
+
+/// Whether the function has changed since the workflow was started.
+fn has_changed(execution: &Execution) -> bool {
+    execution.row.fingerprint != execution.workflow.fingerprint
+}
+
+/// Whether it takes one of the permits. A child does not, because its parent waits for it; nor does a
+/// workflow from a queue, which the queue's limits already count as running.
+fn takes_a_permit(row: &RunRow) -> bool {
+    row.parent.is_none() && row.queue.is_none()
+}
+
+/// One of the permits; `None` if the engine shuts down first.
+async fn acquire_permit(runtime: &Runtime, permits: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+    tokio::select! {
+        biased;
+        () = runtime.shutdown.wait_for(EnginePhase::Aborting) => None,
+        // The semaphore is never closed, so an error cannot be.
+        permit = Arc::clone(permits).acquire_owned() => permit.ok(),
     }
+}
 
-    /// Whether the function has changed since it was started.
-    fn has_changed(&self) -> bool {
-        self.row.fingerprint != self.workflow.fingerprint
-    }
-
-    /// Whether it takes one of the permits. A child does not, because its parent waits for it; nor does a
-    /// workflow from a queue, which the queue's limits already count as running.
-    fn takes_a_permit(&self) -> bool {
-        self.row.parent.is_none() && self.row.queue.is_none()
-    }
-
-    /// One of the permits; `None` if the engine shuts down first.
-    async fn acquire_permit(&self, permits: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+/// Reads the journal again, however long the database cannot be reached; `None` if the workflow has
+/// ended, or the engine shuts down first.
+async fn reload(execution: &Execution, run: &RunningWorkflow) -> Option<Arc<Execution>> {
+    let Execution { runtime, workflow, row, fence, .. } = execution;
+    let mut failed = 0;
+    loop {
+        match try_reload(execution).await {
+            Ok((Some(ended), _)) => {
+                run.finish(Arc::new(ended));
+                return None;
+            }
+            Ok((None, records)) => {
+                return Some(Execution::new(Arc::clone(runtime), workflow, Arc::clone(row), *fence, records));
+            }
+            Err(error) => {
+                failed += 1;
+                tracing::warn!(target: "durable", id = %run.id, attempts = failed, %error, "the records could not be read again; trying again");
+            }
+        }
         tokio::select! {
-            biased;
-            () = self.runtime.shutdown.wait_for(EnginePhase::Aborting) => None,
-            // The semaphore is never closed, so an error cannot be.
-            permit = Arc::clone(permits).acquire_owned() => permit.ok(),
+            () = tokio::time::sleep(CALLS_WHILE_DATABASE_IS_AWAY.random_delay(failed)) => {}
+            () = runtime.shutdown.wait_for(EnginePhase::Aborting) => return None,
         }
     }
+}
 
-    /// Reads the journal again, however long the database cannot be reached; `None` if the workflow has
-    /// ended, or the engine shuts down first.
-    async fn reload(&self, run: &RunningWorkflow) -> Option<Vec<Record>> {
-        let mut failed = 0;
-        loop {
-            match self.try_reload().await {
-                Ok((Some(ended), _)) => {
-                    run.finish(Arc::new(ended));
-                    return None;
-                }
-                Ok((None, records)) => return Some(records),
-                Err(error) => {
-                    failed += 1;
-                    tracing::warn!(target: "durable", id = %run.id, attempts = failed, %error, "the records could not be read again; trying again");
-                }
-            }
-            tokio::select! {
-                () = tokio::time::sleep(CALLS_WHILE_DATABASE_IS_AWAY.random_delay(failed)) => {}
-                () = self.runtime.shutdown.wait_for(EnginePhase::Aborting) => return None,
-            }
-        }
-    }
+/// The end of the workflow, if it has ended, and its records.
+async fn try_reload(execution: &Execution) -> Result<(Option<FinishedWorkflow>, Vec<Record>), StoreError> {
+    let Execution { runtime, row, .. } = execution;
+    let wanted = PollRequest { ends: vec![row.id.to_string()], ..PollRequest::default() };
+    let ended = runtime.store.poll(&wanted).await?.ends.into_iter().next();
+    Ok((ended, runtime.store.records(&[row.key]).await?))
+}
 
-    /// The end of the workflow, if it has ended, and its records.
-    async fn try_reload(&self) -> Result<(Option<FinishedWorkflow>, Vec<Record>), StoreError> {
-        let wanted = PollRequest { ends: vec![self.row.id.to_string()], ..PollRequest::default() };
-        let ended = self.runtime.store.poll(&wanted).await?.ends.into_iter().next();
-        Ok((ended, self.runtime.store.records(&[self.row.key]).await?))
+fn leave(execution: &Execution, run: &RunningWorkflow, signal: &StopReason) {
+    match signal {
+        StopReason::Cancelled => run.mark_cancelled(),
+        StopReason::Lost => run.mark_lost(),
+        _ => {}
     }
-
-    fn leave(&self, run: &RunningWorkflow, signal: &StopReason) {
-        match signal {
-            StopReason::Cancelled => run.mark_cancelled(),
-            StopReason::Lost => run.mark_lost(),
-            _ => {}
-        }
-        tracing::debug!(target: "durable", workflow = self.workflow.name, id = %run.id, why = ?signal, "a workflow leaves this process");
-    }
+    tracing::debug!(target: "durable", workflow = execution.workflow.name, id = %run.id, why = ?signal, "a workflow leaves this process");
 }
 
 /// How often a run begins again from the journal before it leaves, so that the workflow is released.
@@ -202,7 +195,8 @@ const MAX_REPLAYS: u32 = 8;
 struct LiveGuard {
     runtime: Arc<Runtime>,
     run: Arc<RunningWorkflow>,
-    slot: Option<QueueSlot>,
+    /// Boxed, because a workflow that was started at once has none.
+    slot: Option<Box<QueueSlot>>,
 }
 
 impl Drop for LiveGuard {
@@ -229,19 +223,13 @@ fn log_end(workflow: &str, ended: &FinishedWorkflow) {
     }
 }
 
-enum StoppedBody {
-    Returned(Outcome),
-    Panicked(Error),
-    Signalled(StopReason),
-}
-
 /// Polls the body if its records match the present code, and parks the workflow otherwise. A function that has not
 /// changed needs no proof: it is enough that nothing speaks against it.
-async fn poll_if_verified(execution: &Arc<Execution>, has_changed: bool) -> StoppedBody {
+async fn poll_if_verified(execution: &Arc<Execution>) -> StoppedBody {
     let Execution { runtime, workflow, row, .. } = &**execution;
     let records = execution.records().to_vec();
     let report = verify_replay::verify(runtime, workflow, Arc::clone(row), records, Status::Pending).await;
-    if report.is_match() || !has_changed && matches!(report.outcome, ReplayOutcome::Unknown { .. }) {
+    if report.is_match() || !has_changed(execution) && matches!(report.outcome, ReplayOutcome::Unknown { .. }) {
         return poll_body(execution).await;
     }
     if runtime.shutdown.is_aborting() {
@@ -253,124 +241,6 @@ async fn poll_if_verified(execution: &Arc<Execution>, has_changed: bool) -> Stop
         id = row.id
     );
     StoppedBody::Signalled(StopReason::Park(reason))
-}
-
-/// Why a workflow is parked whose arguments do not fit its function. The text goes on with the command that lets it go on.
-fn unreadable_arguments(error: &PayloadError, id: &str) -> String {
-    format!(
-        "the arguments cannot be read: {error}; to give it others: `durable restart {id} --arg NAME=JSON`, or `--input JSON` for all of them; if the function is wrong, mend that"
-    )
-}
-
-/// Polls the body until it returns, panics, or is stopped. When this returns, the body
-/// has been dropped: its destructors have run.
-async fn poll_body(execution: &Arc<Execution>) -> StoppedBody {
-    let row = &execution.row;
-    let span = spans::workflow_span(execution);
-    let make = || {
-        let _in_span = span.enter();
-        let taken = Taken::read(&execution.row.input)?;
-        let mut taken = taken.of_instance(execution.row.instance.as_deref(), &execution.runtime.resources);
-        (execution.workflow.run)(&mut taken)
-    };
-    let mut running = match panics::catch(|| spans::unless_replayed(execution, make)) {
-        Ok(Ok(body)) => BodyAndBranches::new(execution, body),
-        Err(panic) => return StoppedBody::Panicked(panic),
-        Ok(Err(error)) => {
-            return StoppedBody::Signalled(StopReason::Park(unreadable_arguments(&error, &row.id)));
-        }
-    };
-    let timers = &execution.runtime.timers;
-    let mut time_is_up = execution.row.deadline.map(|at| Box::new(timers.at_always(at)));
-    let body_task = BodyTask::here();
-    let stopped = poll_fn(|cx| {
-        // The deadline is checked first: a workflow whose deadline passed during an outage does not continue.
-        if let Some(timer) = &mut time_is_up
-            && Pin::new(timer).poll(cx).is_ready()
-        {
-            time_is_up = None;
-            // During a shutdown the next owner enforces the deadline.
-            if !execution.runtime.shutdown.is_aborting() {
-                execution.request_stop(StopReason::TimedOut);
-            }
-        }
-        if let Some(signal @ StopReason::TimedOut) = execution.poll_stop(cx.waker()) {
-            return Poll::Ready(StoppedBody::Signalled(signal));
-        }
-        let calls_before = outside_calls();
-        let polled = panics::catch(|| span.in_scope(|| spans::unless_replayed(execution, || running.poll(cx))));
-        if matches!(polled, Ok(Poll::Pending)) {
-            execution.end_replay_if_it_waits();
-        }
-        if matches!(polled, Ok(Poll::Pending)) && running.waits_for_something_else() {
-            body_task.waits(calls_before, Arc::as_ptr(&execution.runtime).addr(), execution.workflow.name, &row.id);
-        } else {
-            body_task.waits_no_more();
-        }
-        let polled = match polled {
-            Ok(polled) => polled,
-            Err(panic) => match execution.poll_stop(cx.waker()) {
-                // The panic of a body that is being stopped is not the workflow's result.
-                Some(signal) => {
-                    let id = &execution.row.id;
-                    execution.runtime.note_panic(format!("the workflow {id:?}, after it was asked to stop, {panic}"));
-                    return Poll::Ready(StoppedBody::Signalled(signal));
-                }
-                None => return Poll::Ready(StoppedBody::Panicked(panic)),
-            },
-        };
-        match (execution.poll_stop(cx.waker()), polled) {
-            // Another branch is in a step, which may finish and be recorded.
-            (Some(StopReason::Suspend), Poll::Pending) if execution.in_step() => {
-                execution.send_pending();
-                Poll::Pending
-            }
-            (Some(signal), _) => Poll::Ready(StoppedBody::Signalled(signal)),
-            // A body that blocked its thread could not be stopped in time, and a late result is no success.
-            (None, Poll::Ready(_)) if is_too_late(execution) => {
-                let reason = if execution.runtime.shutdown.is_aborting() {
-                    StopReason::Suspend // the next owner cancels it
-                } else {
-                    StopReason::TimedOut
-                };
-                execution.request_stop(reason.clone());
-                Poll::Ready(StoppedBody::Signalled(reason))
-            }
-            (None, Poll::Ready(outcome)) => Poll::Ready(StoppedBody::Returned(outcome)),
-            // No operation may begin any more, and no step is running that could finish.
-            (None, Poll::Pending) if execution.runtime.shutdown.is_aborting() && !execution.in_step() => {
-                execution.request_stop(StopReason::Suspend);
-                Poll::Ready(StoppedBody::Signalled(StopReason::Suspend))
-            }
-            (None, Poll::Pending) => {
-                // The body waits for something other than a record, so its records can be written meanwhile.
-                execution.send_pending();
-                Poll::Pending
-            }
-        }
-    })
-    .await;
-    span.in_scope(|| drop(running));
-    note_failure(execution, &span, &stopped);
-    stopped
-}
-
-/// Notes in the span of a run why it is no success.
-fn note_failure(execution: &Execution, span: &Span, stopped: &StoppedBody) {
-    let note = |why: &dyn Fn() -> String| spans::note_failure(&execution.runtime, span, why);
-    match stopped {
-        StoppedBody::Returned(Outcome::Error(text)) => note(&|| RecordedError::from_text(text).message),
-        StoppedBody::Panicked(error) | StoppedBody::Signalled(StopReason::Fail(error)) => note(&|| error.to_string()),
-        StoppedBody::Signalled(StopReason::Park(reason)) => note(&|| reason.clone()),
-        StoppedBody::Signalled(StopReason::TimedOut) => note(&|| "timeout".to_owned()),
-        _ => {}
-    }
-}
-
-/// Whether the deadline of the workflow has passed.
-fn is_too_late(execution: &Execution) -> bool {
-    let now = execution.runtime.timers.clock.lower_bound();
-    execution.row.deadline.is_some_and(|deadline| deadline <= now)
 }
 
 /// The end of a run, to be written.

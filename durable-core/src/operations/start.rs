@@ -295,9 +295,9 @@ fn run_new(
     let row = RunRow {
         key: new.key,
         id: new.id.as_str().into(),
-        name: String::new(), // the function is known
-        input: new.input.clone(),
-        instance: new.instance.clone(),
+        name: Box::default(), // the function is known
+        input: new.input.as_str().into(),
+        instance: new.instance.as_deref().map(Into::into),
         attempt: 1,
         is_fork: false,
         recoveries: 0,

@@ -127,9 +127,9 @@ pub(crate) async fn verify_by_id(
     let row = RunRow {
         key: found.key,
         id: id.into(),
-        name: String::new(),                    // the function is known
-        input: shown.input.unwrap_or_default(), // one workflow is read with its payloads
-        instance: found.instance,
+        name: Box::default(),                          // the function is known
+        input: shown.input.unwrap_or_default().into(), // one workflow is read with its payloads
+        instance: found.instance.map(Into::into),
         attempt: i32::try_from(shown.attempts).unwrap_or(i32::MAX),
         is_fork: false,
         recoveries: 0,

@@ -1,7 +1,9 @@
 //! The workflows that run in this process: counted for the shutdown, found by id, waited for.
 
-use std::collections::HashMap;
+use std::borrow::Borrow;
+use std::collections::HashSet;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -22,7 +24,7 @@ use crate::types::sync::{Mutex, lock};
 /// The workflows that run in this process.
 #[derive(Debug)]
 pub(crate) struct RunningWorkflows {
-    by_id: Mutex<HashMap<Arc<str>, Arc<RunningWorkflow>>>,
+    by_id: Mutex<HashSet<ById>>,
     count: watch::Sender<usize>,
     /// How many have ended in this process, with those that were cancelled in it.
     finished: AtomicU64,
@@ -55,6 +57,30 @@ pub(crate) struct RunningWorkflow {
     cancelled: AtomicBool,
     /// Drops the task.
     abort: OnceLock<AbortHandle>,
+}
+
+/// A run that is found by its id, which it holds itself.
+#[derive(Debug)]
+struct ById(Arc<RunningWorkflow>);
+
+impl Borrow<str> for ById {
+    fn borrow(&self) -> &str {
+        &self.0.id
+    }
+}
+
+impl PartialEq for ById {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.id == other.0.id
+    }
+}
+
+impl Eq for ById {}
+
+impl Hash for ById {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.id.hash(state);
+    }
 }
 
 /// The engine's view of the execution of a running workflow.
@@ -119,8 +145,8 @@ impl RunningWorkflows {
         workflow: &'static str,
     ) -> Result<Arc<RunningWorkflow>, Arc<RunningWorkflow>> {
         let mut by_id = lock(&self.by_id);
-        if let Some(earlier) = by_id.get(id) {
-            return Err(Arc::clone(earlier));
+        if let Some(earlier) = by_id.get(&**id) {
+            return Err(Arc::clone(&earlier.0));
         }
         let run = Arc::new(RunningWorkflow {
             id: Arc::clone(id),
@@ -134,14 +160,14 @@ impl RunningWorkflows {
             execution: Mutex::default(),
             abort: OnceLock::new(),
         });
-        by_id.insert(Arc::clone(id), Arc::clone(&run));
+        by_id.insert(ById(Arc::clone(&run)));
         self.count.send_modify(|count| *count += 1);
         Ok(run)
     }
 
     /// Removes a run. The guard of its task calls this, however the task ends.
     pub(crate) fn leave(&self, run: &Arc<RunningWorkflow>) {
-        lock(&self.by_id).remove(&run.id);
+        lock(&self.by_id).remove(&*run.id);
         if !run.leave() || run.cancelled.load(Ordering::Relaxed) {
             self.finished.fetch_add(1, Ordering::Relaxed);
         } else if run.lost.load(Ordering::Relaxed) {
@@ -153,16 +179,16 @@ impl RunningWorkflows {
     }
 
     pub(crate) fn get(&self, id: &str) -> Option<Arc<RunningWorkflow>> {
-        lock(&self.by_id).get(id).cloned()
+        lock(&self.by_id).get(id).map(|it| Arc::clone(&it.0))
     }
 
     pub(crate) fn all(&self) -> Vec<Arc<RunningWorkflow>> {
-        lock(&self.by_id).values().cloned().collect()
+        lock(&self.by_id).iter().map(|it| Arc::clone(&it.0)).collect()
     }
 
     /// How many have not ended. One that has is in the list until its task is over.
     pub(crate) fn unended_count(&self) -> usize {
-        lock(&self.by_id).values().filter(|run| matches!(*lock(&run.progress), RunProgress::Running)).count()
+        lock(&self.by_id).iter().filter(|it| matches!(*lock(&it.0.progress), RunProgress::Running)).count()
     }
 
     /// How many runs are in the list.

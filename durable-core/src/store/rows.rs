@@ -373,11 +373,11 @@ pub struct RunRow {
     /// The external id. The `Arc` is shared by all parts of the engine that refer to the run.
     pub id: Arc<str>,
     /// The registered name, to find the function; cleared once that is found.
-    pub name: String,
+    pub name: Box<str>,
     /// The arguments as a JSON object.
-    pub input: String,
+    pub input: Box<str>,
     /// The name of the instance that it is a method of.
-    pub instance: Option<String>,
+    pub instance: Option<Box<str>>,
     /// This run's attempt number: from 1, and from 2 in a fork.
     pub attempt: i32,
     /// Whether it is a fork of another workflow.
@@ -393,7 +393,7 @@ pub struct RunRow {
     /// The key of the workflow that started it, if one did.
     pub parent: Option<WorkflowKey>,
     /// The queue it was claimed from, if it was.
-    pub queue: Option<String>,
+    pub queue: Option<Box<str>>,
     /// Whether it has a partition key, so that the next workflow of the key waits for its end.
     pub keyed: bool,
     /// When it was stored or due; `None` for a workflow that runs at once.

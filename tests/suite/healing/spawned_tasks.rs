@@ -111,7 +111,9 @@ async fn a_call_in_a_task_that_a_body_spawned_is_a_warning_with_both_names(datab
         assert_eq!(spawns_what_calls_later(2).await.unwrap(), 2);
     })
     .await;
-    let warnings = log.lines(WARNING);
+    // The body can be taken for the author of a call in a task of another test that began in the same moment.
+    let is_own = |it: &String| it.contains("\"notified\"") || it.contains("\"child_of_a_task\"");
+    let warnings: Vec<String> = log.lines(WARNING).into_iter().filter(is_own).collect();
     assert_eq!(warnings.len(), 3, "{}", log.text());
     assert!(warnings.iter().all(|it| it.contains("WARN") && it.contains("durable::spawn")), "{warnings:?}");
     let of = |function: &str, workflow: &str| {

@@ -55,7 +55,7 @@ fn dispatch(runtime: &Runtime, notification: Notification) {
         Notification::Hints(hints) => {
             for hint in hints {
                 match hint {
-                    Hint::Workflow(_) => runtime.waiters.notify(hint),
+                    Hint::Workflow(hash) => runtime.waiters.notify(hash),
                     Hint::Executor(executor) if executor == runtime.fence().executor => {
                         runtime.waiters.wakeup.wake();
                     }

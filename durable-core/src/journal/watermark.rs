@@ -18,31 +18,40 @@ struct WatermarkState {
     /// The number of the last durable batch.
     durable: u64,
     /// The records of the last durable batch, for the task that waits for them to free: all others wait for the writer.
-    written: Vec<NewRecord>,
+    written: Box<[NewRecord]>,
     /// Why no later batch will ever be durable.
     failed: Option<Box<StopReason>>,
     waiting: Waiting,
 }
 
-/// The tasks that wait: usually the body's alone, which allocates nothing, and rarely one of its branches too.
+/// The tasks that wait: usually the body's alone, which allocates nothing, and rarely one of its branches too. Every
+/// waiting workflow has one of these.
 #[derive(Debug, Default)]
 struct Waiting {
     first: Option<Waker>,
-    others: Vec<Waker>,
+    others: Option<Box<OtherTasks>>,
 }
+
+#[derive(Debug, Default)]
+struct OtherTasks(Vec<Waker>);
 
 impl Waiting {
     fn add(&mut self, waker: &Waker) {
         match &self.first {
             None => self.first = Some(waker.clone()),
             Some(first) if first.will_wake(waker) => {}
-            Some(_) if self.others.iter().any(|it| it.will_wake(waker)) => {}
-            Some(_) => self.others.push(waker.clone()),
+            Some(_) => {
+                let OtherTasks(others) = &mut **self.others.get_or_insert_default();
+                if !others.iter().any(|it| it.will_wake(waker)) {
+                    others.push(waker.clone());
+                }
+            }
         }
     }
 
     fn wake_all(self) {
-        self.first.into_iter().chain(self.others).for_each(Waker::wake);
+        let others = self.others.into_iter().flat_map(|it| it.0);
+        self.first.into_iter().chain(others).for_each(Waker::wake);
     }
 }
 
@@ -57,7 +66,7 @@ impl Watermark {
         self.change(|state| {
             state.durable = number;
             if state.waiting.first.is_some() {
-                state.written = written;
+                state.written = written.into_boxed_slice(); // most batches have no room to give back
             }
         });
     }

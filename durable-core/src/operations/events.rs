@@ -15,14 +15,14 @@ use crate::journal::reserved_position::ReservedPosition;
 use crate::operations::caller_errors::interrupted_for;
 use crate::operations::look::Look;
 use crate::operations::publish;
-use crate::operations::wait_timeout::{BodyWait, wait_outside};
+use crate::operations::wait_timeout::{BodyWait, WaitingCall, wait_outside};
 use crate::runtime::Runtime;
 use crate::runtime::activity::Activity;
 use crate::store::{PublicationKind, StoredEventValue};
 use crate::types::error::{Error, ErrorKind, Result};
 use crate::types::id::{check_id, check_name};
 use crate::types::payload::{Codec, Outcome, Payload, RecordedError, decode, encode};
-use crate::wait::poll_batch::{WaitFor, WaitResult};
+use crate::wait::poll_batch::{Publisher, WaitFor, WaitResult};
 
 /// Sets an event of this workflow: a value under a name, which any process can read with [`get_event`],
 /// now and after the workflow's end. Setting it again replaces the value; the earlier values stay as its
@@ -114,7 +114,8 @@ struct EventQuery {
 
 impl EventQuery {
     fn wait_for(&self, in_body: bool) -> WaitFor {
-        WaitFor::Event { id: Arc::clone(&self.id), name: Arc::clone(&self.name), parked_counts: !in_body }
+        let of = Box::new(Publisher { id: Arc::clone(&self.id), name: Arc::clone(&self.name) });
+        WaitFor::Event { of, parked_counts: !in_body }
     }
 
     fn check(&self) -> Result<()> {
@@ -158,7 +159,7 @@ impl EventQuery {
         } else {
             reserved.ensure_accepting().await;
         }
-        let mut waiting = BodyWait::new(reserved, "get_event", &self.id, self.wait_for(true), self.timeout);
+        let mut waiting = BodyWait::new(reserved, WaitingCall::GetEvent, &self.id, self.wait_for(true), self.timeout);
         let waited = waiting.next(|| Activity::Event(Arc::clone(&self.name))).await;
         let value = match waited {
             Some(WaitResult::Event(value)) => value,

@@ -1,6 +1,7 @@
 //! Receiving messages.
 
 use std::fmt;
+use std::future::Future;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,11 +10,10 @@ use crate::journal::checkpoint::{Operation, OperationResult};
 use crate::journal::context::CallSite;
 use crate::journal::reserved_position::ReservedPosition;
 use crate::operations::call::{Call, CallOptions, delegate_to_call};
-use crate::operations::wait_timeout::BodyWait;
+use crate::operations::wait_timeout::{BodyWait, WaitingCall};
 use crate::runtime::activity::Activity;
 use crate::types::error::{Error, ErrorKind, Result};
 use crate::types::id::check_name;
-use crate::types::keys::MessageKey;
 use crate::types::payload::{Outcome, Payload, RecordedError, decode};
 use crate::wait::poll_batch::{WaitFor, WaitResult};
 
@@ -82,56 +82,77 @@ impl<T: Payload> CallOptions<'static> for RecvOptions<T> {
 }
 
 impl<T: Payload> RecvOptions<T> {
-    async fn receive(&self, reserved: &ReservedPosition) -> Result<Option<T>> {
-        check_name("the topic", &self.topic)?;
-        reserved.check_same_body("recv").await;
-        if let Some(record) = reserved.replayed(Operation::recv(&self.topic)).await {
-            return match &record.outcome {
-                None => Ok(None),
-                Some(Outcome::Error(text)) => Err(RecordedError::from_text(text).into_error()),
-                Some(Outcome::Output(text)) => match decode(text) {
-                    Ok(value) => Ok(Some(value)),
-                    Err(error) => reserved.park_unreadable(&self.topic, &error).await,
-                },
-            };
-        }
-        reserved.ensure_accepting_and_flushed().await;
-        let execution = &reserved.execution;
-        let wait_for = WaitFor::Message { workflow: execution.row.key, topic: Arc::clone(&self.topic) };
-        let mut waiting = BodyWait::new(reserved, "recv", &execution.row.id, wait_for, self.timeout);
-        loop {
-            let event = waiting.next(|| Activity::Message(Arc::clone(&self.topic))).await;
-            let Some(WaitResult::Message { key, payload }) = event else {
-                reserved.record_result(Operation::recv(&self.topic), done(None)).await;
-                return Ok(None);
-            };
-            // It is boxed because it comes after the wait, which would otherwise hold the memory for it.
-            match Box::pin(self.take(reserved, key, payload)).await {
-                None => waiting.retry(),
-                Some(taken) => return taken.map(Some),
+    /// What comes before the wait and behind it is boxed: the wait would otherwise hold the memory for it.
+    #[expect(clippy::manual_async_fn, reason = "an `async fn` holds what it is given twice")]
+    fn receive<'w>(&'w self, reserved: &'w ReservedPosition) -> impl Future<Output = Result<Option<T>>> + Send + 'w {
+        async move {
+            if let Some(received) = Box::pin(received_earlier(&self.topic, reserved)).await {
+                return received;
+            }
+            let mut waiting = self.wait(reserved);
+            loop {
+                let event = waiting.next(|| Activity::Message(Arc::clone(&self.topic))).await;
+                match Box::pin(take(&self.topic, reserved, event)).await {
+                    None => waiting.retry(),
+                    Some(taken) => return taken,
+                }
             }
         }
     }
 
-    /// Takes a message, unless another call of this run has taken it. One that does not read as a `T` is
-    /// taken too: the error is recorded, and has its text.
-    async fn take(&self, reserved: &ReservedPosition, key: MessageKey, payload: String) -> Option<Result<T>> {
-        let value = decode(&payload).map_err(|error| {
-            let message = format!("the message on {:?} cannot be received: {error}", self.topic);
-            Error::new(ErrorKind::Payload, message).with_payload(&*payload)
-        });
-        let outcome = match &value {
-            Ok(_) => Outcome::Output(payload),
-            Err(error) => Outcome::Error(RecordedError::from_engine(error).to_text()),
-        };
-        let record = || reserved.new_record(Operation::recv(&self.topic), done(Some(outcome)));
-        if reserved.execution.receive(key, record) {
-            return Some(value);
-        }
-        // Another call has just taken it: once that is durable, the database returns the next one.
-        reserved.execution.flush().await;
-        None
+    fn wait<'a>(&self, reserved: &'a ReservedPosition) -> BodyWait<'a> {
+        let row = &reserved.execution.row;
+        let wait_for = WaitFor::Message { workflow: row.key, topic: Arc::clone(&self.topic) };
+        BodyWait::new(reserved, WaitingCall::Recv, &row.id, wait_for, self.timeout)
     }
+}
+
+/// What an earlier run has received, if it has.
+async fn received_earlier<T: Payload>(topic: &str, reserved: &ReservedPosition) -> Option<Result<Option<T>>> {
+    if let Err(error) = check_name("the topic", topic) {
+        return Some(Err(error));
+    }
+    reserved.check_same_body("recv").await;
+    let Some(record) = reserved.replayed(Operation::recv(topic)).await else {
+        reserved.ensure_accepting_and_flushed().await;
+        return None;
+    };
+    Some(match &record.outcome {
+        None => Ok(None),
+        Some(Outcome::Error(text)) => Err(RecordedError::from_text(text).into_error()),
+        Some(Outcome::Output(text)) => match decode(text) {
+            Ok(value) => Ok(Some(value)),
+            Err(error) => reserved.park_unreadable(topic, &error).await,
+        },
+    })
+}
+
+/// Takes the message that came, unless another call of this run has taken it: `None`. One that does not read as a `T` is
+/// taken too: the error is recorded, and has its text. That none came is recorded as well.
+async fn take<T: Payload>(
+    topic: &str,
+    reserved: &ReservedPosition,
+    event: Option<WaitResult>,
+) -> Option<Result<Option<T>>> {
+    let operation = Operation::recv(topic);
+    let Some(WaitResult::Message { key, payload }) = event else {
+        reserved.record_result(operation, done(None)).await;
+        return Some(Ok(None));
+    };
+    let value = decode(&payload).map_err(|error| {
+        let message = format!("the message on {topic:?} cannot be received: {error}");
+        Error::new(ErrorKind::Payload, message).with_payload(&*payload)
+    });
+    let outcome = match &value {
+        Ok(_) => Outcome::Output(payload),
+        Err(error) => Outcome::Error(RecordedError::from_engine(error).to_text()),
+    };
+    if reserved.execution.receive(key, || reserved.new_record(operation, done(Some(outcome)))) {
+        return Some(value.map(Some));
+    }
+    // Another call has just taken it: once that is durable, the database returns the next one.
+    reserved.execution.flush().await;
+    None
 }
 
 fn done(outcome: Option<Outcome>) -> OperationResult {
@@ -145,3 +166,15 @@ impl<T> fmt::Debug for RecvOptions<T> {
 }
 
 delegate_to_call!("RecvCall", [T: Payload] RecvCall<T> => Result<Option<T>>, [T] RecvCall<T>);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_future_of_a_wait_is_small() {
+        let call = recv::<u64>("paid", Duration::ZERO).call;
+        let size = size_of_val(&call.into_options().expect("it is not polled").run());
+        assert!(size <= 224, "{size} bytes");
+    }
+}

@@ -45,7 +45,7 @@ impl RunTask {
     /// two bodies of one workflow must not run at the same time.
     pub(crate) fn spawn(self) -> Result<Arc<RunningWorkflow>, (Arc<RunningWorkflow>, Self)> {
         let runtime = Arc::clone(&self.runtime);
-        match runtime.running.insert(&self.row.id, self.row.key, self.workflow.name) {
+        match runtime.running.insert(&self.row.id, self.row.key, self.workflow) {
             Ok(run) => {
                 let mut drive = self;
                 drive.count_begin();

@@ -25,7 +25,7 @@ use crate::store::{BoxFuture, PublicationKind, StoreError, StreamCursor, StreamI
 use crate::types::error::{Error, ErrorKind, Result};
 use crate::types::payload::{Codec, Payload, decode, encode};
 use crate::types::status::Status;
-use crate::wait::poll_batch::WaitFor;
+use crate::wait::poll_batch::{Publisher, WaitFor};
 use crate::wait::waiters::WaitHandle;
 
 /// How many items are read at once.
@@ -384,8 +384,8 @@ impl StreamPosition {
     /// Begins to wait until there is more to read, or the workflow has ended; outside of workflows also until it is
     /// parked.
     fn wait<'r>(&self, runtime: &'r Runtime, in_body: bool) -> WaitHandle<'r> {
-        let (id, name) = (Arc::clone(&self.id), Arc::clone(&self.name));
-        let wait_for = WaitFor::Stream { id, name, mark: Box::new(self.mark), parked_counts: !in_body };
+        let of = Box::new(Publisher { id: Arc::clone(&self.id), name: Arc::clone(&self.name) });
+        let wait_for = WaitFor::Stream { of, mark: Box::new(self.mark), parked_counts: !in_body };
         runtime.waiters.wait(&self.id, wait_for, in_body)
     }
 }

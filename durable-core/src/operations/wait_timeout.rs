@@ -1,6 +1,9 @@
 //! Waiting for something or for a time, whichever comes first: how `recv` and `get_event` wait.
 
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use crate::journal::checkpoint::Operation;
@@ -17,51 +20,81 @@ use crate::wait::waiters::WaitHandle;
 
 /// A wait in a workflow's body. The deadline is recorded at the first position of the call's own branch,
 /// once the call has to wait: a wait that is over at once has no record.
+///
+/// A hundred thousand workflows may wait in one, so it is small.
 pub(super) struct BodyWait<'a> {
     reserved: &'a ReservedPosition,
-    /// The name of the call.
-    what: &'static str,
+    what: WaitingCall,
     waiting: WaitHandle<'a>,
-    timeout: Duration,
-    /// The deadline, once it is recorded.
-    until: Option<Timestamp>,
+    limit: TimeLimit,
+}
+
+/// The call that waits.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum WaitingCall {
+    Recv,
+    GetEvent,
+}
+
+impl WaitingCall {
+    /// The name under which its deadline is recorded.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Recv => "recv",
+            Self::GetEvent => "get_event",
+        }
+    }
+}
+
+/// How long to wait.
+#[derive(Debug, Clone, Copy)]
+enum TimeLimit {
+    /// So long, from the time at which the wait begins.
+    After(Duration),
+    /// Until the time that is recorded.
+    At(Timestamp),
 }
 
 impl<'a> BodyWait<'a> {
     pub(super) fn new(
         reserved: &'a ReservedPosition,
-        what: &'static str,
+        what: WaitingCall,
         workflow: &str,
         wait_for: WaitFor,
         timeout: Duration,
     ) -> Self {
         let waiting = reserved.execution.runtime.waiters.wait(workflow, wait_for, true);
-        Self { reserved, what, waiting, timeout, until: None }
+        Self { reserved, what, waiting, limit: TimeLimit::After(timeout) }
     }
 
     /// The event that is waited for, or `None` after the timeout. It does not return if the engine shuts down first.
-    pub(super) async fn next(&mut self, activity: impl FnOnce() -> Activity) -> Option<WaitResult> {
-        let execution = &self.reserved.execution;
-        if let Some(event) = self.waiting.current().await {
-            return Some(event);
-        }
-        if self.timeout.is_zero() {
-            return None;
-        }
-        let until = match self.until {
-            Some(until) => until,
-            None => Box::pin(self.record_limit()).await,
-        };
-        let _activity = execution.begin_activity(activity());
-        let waited = tokio::select! {
-            biased;
-            event = self.waiting.next() => event,
+    #[expect(clippy::manual_async_fn, reason = "an `async fn` holds what it is given twice")]
+    pub(super) fn next<'w>(
+        &'w mut self,
+        activity: impl FnOnce() -> Activity + Send + 'w,
+    ) -> impl Future<Output = Option<WaitResult>> + Send + 'w {
+        async move {
+            if let Some(event) = self.waiting.current().await {
+                return Some(event);
+            }
+            let until = match self.limit {
+                TimeLimit::After(Duration::ZERO) => return None,
+                TimeLimit::After(timeout) => Box::pin(self.record_limit(timeout)).await,
+                TimeLimit::At(until) => until,
+            };
+            let execution = &self.reserved.execution;
+            let _activity = execution.begin_activity(activity());
             // At a shutdown the other timer decides how long the drain waits.
-            _ = execution.runtime.timers.at_always(until) => return None,
-        };
-        match waited {
-            Some(event) => Some(event),
-            None => execution.stop_here(StopReason::Suspend).await,
+            let mut time_is_up = execution.runtime.timers.at_always(until);
+            poll_fn(|cx| match self.waiting.poll_next(cx.waker()) {
+                Poll::Ready(Some(event)) => Poll::Ready(Some(event)),
+                Poll::Ready(None) => {
+                    execution.request_stop(StopReason::Suspend); // and the body is not polled again
+                    Poll::Pending
+                }
+                Poll::Pending => Pin::new(&mut time_is_up).poll(cx).map(|_| None),
+            })
+            .await
         }
     }
 
@@ -70,13 +103,12 @@ impl<'a> BodyWait<'a> {
         self.waiting.retry_read();
     }
 
-    async fn record_limit(&mut self) -> Timestamp {
+    async fn record_limit(&mut self, timeout: Duration) -> Timestamp {
         let ReservedPosition { execution, position } = self.reserved;
         let reserved = ReservedPosition::new(Arc::clone(execution), Position::new(position.as_branch(), 1));
-        let timeout = self.timeout;
         let after = || execution.runtime.timers.clock.after(timeout);
-        let until = recorded_moment(&reserved, Operation::deadline(self.what), after).await;
-        self.until = Some(until);
+        let until = recorded_moment(&reserved, Operation::deadline(self.what.name()), after).await;
+        self.limit = TimeLimit::At(until);
         until
     }
 }

@@ -175,9 +175,8 @@ impl Runtime {
 
     /// Wakes the waits on this workflow, in this process and in others.
     pub(crate) fn announce_workflow(&self, workflow: &str) {
-        let hint = Hint::for_workflow(workflow);
-        self.waiters.notify(hint);
-        self.notify_others(hint);
+        self.waiters.notify(Hint::hash_of(workflow));
+        self.notify_others(Hint::for_workflow(workflow));
     }
 
     /// Wakes the dispatchers of a queue, in this process and in others: it has more workflows, or free slots.

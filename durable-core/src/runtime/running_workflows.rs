@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 
+use crate::registry::Workflow;
 #[cfg(feature = "testing")]
 use crate::runtime::activity::RunActivity;
 use crate::runtime::activity::WaitsFor;
@@ -41,8 +42,8 @@ pub(crate) struct RunningWorkflow {
     pub(crate) id: Arc<str>,
     /// The internal key.
     pub(crate) key: WorkflowKey,
-    /// The name of the function.
-    pub(crate) workflow: &'static str,
+    /// The function.
+    pub(crate) workflow: &'static Workflow,
     /// How far it is.
     progress: Mutex<RunProgress>,
     /// Wakes the waits for its end. Every workflow here has one, so it is a `Notify` and not a larger channel.
@@ -142,7 +143,7 @@ impl RunningWorkflows {
         self: &RunningWorkflows,
         id: &Arc<str>,
         key: WorkflowKey,
-        workflow: &'static str,
+        workflow: &'static Workflow,
     ) -> Result<Arc<RunningWorkflow>, Arc<RunningWorkflow>> {
         let mut by_id = lock(&self.by_id);
         if let Some(earlier) = by_id.get(&**id) {

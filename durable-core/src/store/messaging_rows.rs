@@ -188,7 +188,12 @@ impl Hint {
     /// The hint of a workflow's id: FNV-1a, which stays the same between builds and machines.
     #[must_use]
     pub fn for_workflow(id: &str) -> Self {
-        Self::Workflow(hash(id))
+        Self::Workflow(Self::hash_of(id))
+    }
+
+    /// The hash in the hint of a workflow's id.
+    pub(crate) fn hash_of(id: &str) -> u32 {
+        hash(id)
     }
 
     /// The hint of a queue's name.

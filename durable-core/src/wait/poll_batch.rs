@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::store::{FinishedWorkflow, Hint, PollRequest, PollResult, StreamCursor};
+use crate::store::{FinishedWorkflow, PollRequest, PollResult, StreamCursor};
 use crate::types::keys::{MessageKey, WorkflowKey};
 use crate::types::status::Status;
 
@@ -16,10 +16,18 @@ pub(crate) enum WaitFor {
     End { id: Arc<str>, parked_counts: bool, missing_counts: bool },
     /// The oldest message on a topic, to the workflow with this key.
     Message { workflow: WorkflowKey, topic: Arc<str> },
-    /// The value of an event of the workflow with this id. Parking counts as for its end.
-    Event { id: Arc<str>, name: Arc<str>, parked_counts: bool },
-    /// Anything behind a mark in a stream of the workflow with this id. Parking counts as for its end.
-    Stream { id: Arc<str>, name: Arc<str>, mark: Box<StreamCursor>, parked_counts: bool },
+    /// The value of an event of a workflow. Parking counts as for its end.
+    Event { of: Box<Publisher>, parked_counts: bool },
+    /// Anything behind a mark in a stream of a workflow. Parking counts as for its end.
+    Stream { of: Box<Publisher>, mark: Box<StreamCursor>, parked_counts: bool },
+}
+
+/// A workflow, by its id, and the name of an event or a stream of it. It is boxed, because most waiters wait for messages
+/// and have no use for its memory.
+#[derive(Debug, Clone)]
+pub(crate) struct Publisher {
+    pub(crate) id: Arc<str>,
+    pub(crate) name: Arc<str>,
 }
 
 /// What was found.
@@ -39,8 +47,8 @@ pub(crate) enum WaitResult {
     Stream,
 }
 
-/// Identifies a waiter: the hint of its workflow, and a number.
-pub(super) type WaiterKey = (Hint, u64);
+/// Identifies a waiter: the hash in the hint of its workflow, and a number.
+pub(super) type WaiterKey = (u32, u64);
 
 /// A request to the database, and the waiters that it is for.
 #[derive(Debug, Default)]
@@ -74,12 +82,12 @@ impl PollBatch {
                 self.request.messages.push((*workflow, topic.to_string()));
                 self.messages.push(key);
             }
-            WaitFor::Event { id, name, parked_counts } => {
-                self.request.events.push((id.to_string(), name.to_string()));
+            WaitFor::Event { of, parked_counts } => {
+                self.request.events.push((of.id.to_string(), of.name.to_string()));
                 self.events.push((key, *parked_counts));
             }
-            WaitFor::Stream { id, name, mark, parked_counts } => {
-                self.request.streams.push((id.to_string(), name.to_string(), **mark));
+            WaitFor::Stream { of, mark, parked_counts } => {
+                self.request.streams.push((of.id.to_string(), of.name.to_string(), **mark));
                 self.streams.push((key, *parked_counts));
             }
         }

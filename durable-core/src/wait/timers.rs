@@ -16,7 +16,7 @@ use crate::wait::shutdown_phase::{EnginePhase, ShutdownSignal};
 /// The longest sleep of the task, because clocks are set now and then.
 const MAX_SLEEP: Duration = Duration::from_hours(1);
 /// A number that sorts after those of all entries of the same time.
-const AFTER_ALL: u64 = u64::MAX;
+const AFTER_ALL: TimerNumber = TimerNumber::MAX;
 
 /// All waits for a time, and the clock that they use.
 ///
@@ -35,17 +35,14 @@ pub(crate) struct Timers {
 #[derive(Debug, Default)]
 struct TimerState {
     /// By time; the number distinguishes entries of the same time.
-    entries: BTreeMap<(Timestamp, u64), TimerEntry>,
+    entries: BTreeMap<(Timestamp, TimerNumber), Waker>,
     last_number: u64,
     /// Set during a shutdown: waits that would fire after this time are released.
     release_after: Option<Timestamp>,
 }
 
-#[derive(Debug)]
-struct TimerEntry {
-    waker: Waker,
-    ignores_shutdown: bool,
-}
+/// The number of an entry. It is odd if a shutdown does not release the wait, so that the entry need not say so.
+type TimerNumber = u64;
 
 /// How a wait for a time ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,8 +98,8 @@ impl Timers {
         let mut state = lock(&self.state);
         let time = state.release_after.map_or(time, |earlier| earlier.min(time));
         state.release_after = Some(time);
-        let later = state.entries.extract_if((time, AFTER_ALL).., |_, it| !it.ignores_shutdown);
-        let released: Vec<Waker> = later.map(|(_, it)| it.waker).collect();
+        let later = state.entries.extract_if((time, AFTER_ALL).., |(_, number), _| number % 2 == 0);
+        let released: Vec<Waker> = later.map(|(_, waker)| waker).collect();
         drop(state);
         released.into_iter().for_each(Waker::wake);
     }
@@ -120,9 +117,7 @@ impl Timers {
         let due = std::mem::replace(&mut state.entries, later);
         let next = state.entries.keys().next().map(|(at, _)| at.saturating_duration_since(now));
         drop(state);
-        for entry in due.into_values() {
-            entry.waker.wake();
-        }
+        due.into_values().for_each(Waker::wake);
         next
     }
 }
@@ -146,7 +141,7 @@ pub(crate) struct Timer<'a> {
     timers: &'a Timers,
     at: Timestamp,
     /// The number of its entry in the map, once there is one.
-    number: Option<u64>,
+    number: Option<TimerNumber>,
     ignores_shutdown: bool,
 }
 
@@ -164,15 +159,15 @@ impl Future for Timer<'_> {
             }
             return Poll::Ready(if due { TimerOutcome::Fired } else { TimerOutcome::Released });
         }
+        let ignores_shutdown = self.ignores_shutdown;
         let number = *self.number.get_or_insert_with(|| {
-            state.last_number += 1;
-            state.last_number
+            state.last_number += 2;
+            state.last_number + TimerNumber::from(ignores_shutdown)
         });
         let key = (self.at, number);
-        let ignores_shutdown = self.ignores_shutdown;
         match state.entries.get_mut(&key) {
-            Some(entry) => entry.waker.clone_from(cx.waker()),
-            None => drop(state.entries.insert(key, TimerEntry { waker: cx.waker().clone(), ignores_shutdown })),
+            Some(waker) => waker.clone_from(cx.waker()),
+            None => drop(state.entries.insert(key, cx.waker().clone())),
         }
         let first = state.entries.keys().next() == Some(&key);
         drop(state);

@@ -94,7 +94,7 @@ impl Waiters {
         };
         let mut state = lock(&self.state);
         state.last_number += 1;
-        let key = (Hint::for_workflow(workflow), state.last_number);
+        let key = (Hint::hash_of(workflow), state.last_number);
         let mut waiter = Waiter {
             wait_for,
             waker: None,
@@ -111,12 +111,12 @@ impl Waiters {
         WaitHandle { waiters: self, key }
     }
 
-    /// Something that this hint stands for has changed.
-    pub(crate) fn notify(&self, hint: Hint) {
+    /// Something of a workflow whose hint has this hash has changed.
+    pub(crate) fn notify(&self, hash: u32) {
         let mut state = lock(&self.state);
         let WaiterState { waiters, order, .. } = &mut *state;
         let mut any = false;
-        for (key, waiter) in waiters.range_mut((hint, 0)..=(hint, u64::MAX)) {
+        for (key, waiter) in waiters.range_mut((hash, 0)..=(hash, u64::MAX)) {
             any |= order.mark_due(*key, &mut waiter.turn);
         }
         drop(state);
@@ -291,14 +291,16 @@ impl WaitHandle<'_> {
 
     /// The result; `None` when the wait is released before. The database is polled once in any case.
     pub(crate) async fn next(&self) -> Option<WaitResult> {
-        poll_fn(|cx| {
-            self.poll(cx.waker(), |waiter, released| match waiter.result.take() {
-                None if waiter.polled && waiter.release_scope <= released => Some(None),
-                None => None,
-                Some(result) => Some(Some(*result)),
-            })
+        poll_fn(|cx| self.poll_next(cx.waker())).await
+    }
+
+    /// The same, with the waker of the task to wake.
+    pub(crate) fn poll_next(&self, waker: &Waker) -> Poll<Option<WaitResult>> {
+        self.poll(waker, |waiter, released| match waiter.result.take() {
+            None if waiter.polled && waiter.release_scope <= released => Some(None),
+            None => None,
+            Some(result) => Some(Some(*result)),
         })
-        .await
     }
 
     /// Polls again: the result was of no use.
@@ -357,10 +359,10 @@ mod tests {
         assert!(waiting.current().await.is_none(), "there was nothing");
         assert!(waiters.next_batch().is_empty(), "and it is not polled for again without a reason");
 
-        waiters.notify(Hint::for_workflow("another"));
+        waiters.notify(Hint::hash_of("another"));
         assert!(waiters.next_batch().is_empty());
-        waiters.notify(Hint::for_workflow("w"));
-        waiters.notify(Hint::for_workflow("w"));
+        waiters.notify(Hint::hash_of("w"));
+        waiters.notify(Hint::hash_of("w"));
         let batch = waiters.next_batch();
         assert_eq!(batch.request.messages.len(), 1, "notified twice, polled once");
         let messages = vec![PolledMessage { index: 0, key: MessageKey::new(7), payload: "true".to_owned() }];
@@ -375,7 +377,7 @@ mod tests {
         let _notified = waiters.wait("notified", message(7), true);
         while !waiters.next_batch().is_empty() {}
         waiters.notify_all();
-        waiters.notify(Hint::for_workflow("notified"));
+        waiters.notify(Hint::hash_of("notified"));
         let messages = waiters.next_batch().request.messages;
         assert_eq!(messages[0], (WorkflowKey::new(7), "paid".to_owned()));
         assert_eq!(messages.len(), 4, "the others, and it is not polled for twice");
@@ -387,7 +389,7 @@ mod tests {
         let waiters = Waiters::default();
         let _waiting = waiters.wait("w", message(1), true);
         let batch = waiters.next_batch();
-        waiters.notify(Hint::for_workflow("w"));
+        waiters.notify(Hint::hash_of("w"));
         waiters.resolve(&batch, PollResult::default());
         assert!(!waiters.next_batch().is_empty());
     }

@@ -85,7 +85,7 @@ fn suspended(run: &RunningWorkflow, released: bool) -> Suspended {
     let execution = run.execution();
     Suspended {
         id: run.id.to_string(),
-        name: run.workflow.to_owned(),
+        name: run.workflow.name.to_owned(),
         at: execution.as_ref().and_then(|it| it.activity()),
         steps_done: execution.map_or(0, |it| it.steps_done()),
         released,
@@ -96,7 +96,7 @@ fn suspended(run: &RunningWorkflow, released: bool) -> Suspended {
 fn killed(run: &RunningWorkflow) -> Option<Killed> {
     let execution = run.execution()?;
     let running_for = execution.step_running_for()?;
-    Some(Killed { id: run.id.to_string(), name: run.workflow.to_owned(), at: execution.activity(), running_for })
+    Some(Killed { id: run.id.to_string(), name: run.workflow.name.to_owned(), at: execution.activity(), running_for })
 }
 
 fn stuck_task(run: &RunningWorkflow) -> Stuck {
@@ -104,7 +104,7 @@ fn stuck_task(run: &RunningWorkflow) -> Stuck {
     let running_for = execution.as_ref().and_then(|it| it.step_running_for()).unwrap_or_default();
     // Its current activity: the aborted operation may be over, and a destructor may block since.
     let at = execution.and_then(|it| it.current_activity());
-    Stuck { id: run.id.to_string(), name: run.workflow.to_owned(), kind: StuckKind::Task, at, running_for }
+    Stuck { id: run.id.to_string(), name: run.workflow.name.to_owned(), kind: StuckKind::Task, at, running_for }
 }
 
 fn stuck_thread(step: &BlockingStep) -> Stuck {

@@ -42,7 +42,7 @@ impl PhaseObserver for Teardown {
 pub(in crate::engine) fn describe(running: &[Arc<RunningWorkflow>]) -> String {
     let one = |run: &Arc<RunningWorkflow>| {
         let activity = run.execution().and_then(|it| it.activity());
-        format!("{} {:?}: {}", run.workflow, &*run.id, activity.as_deref().unwrap_or("running its own code"))
+        format!("{} {:?}: {}", run.workflow.name, &*run.id, activity.as_deref().unwrap_or("running its own code"))
     };
     let named: Vec<String> = running.iter().take(MAX_NAMED).map(one).collect();
     match running.len().saturating_sub(MAX_NAMED) {

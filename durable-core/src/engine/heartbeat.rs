@@ -1,5 +1,6 @@
 //! The heartbeat: extends this executor's lease, and acts on what each answer reports.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,7 @@ use crate::engine::recovery::RecoveryRequests;
 use crate::engine::suspects::Suspects;
 use crate::runtime::Runtime;
 use crate::runtime::stop_reason::StopReason;
-use crate::store::StoreError;
+use crate::store::{RunningPart, StoreError};
 use crate::types::boot_time::boot_time;
 use crate::types::keys::WorkflowKey;
 use crate::types::metrics;
@@ -19,6 +20,9 @@ use crate::wait::shutdown_phase::EnginePhase;
 
 /// The longest pause after a failed heartbeat.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// How many running workflows one heartbeat compares with the database. It must not take long, however many wait.
+const COMPARED_AT_ONCE: usize = 20_000;
 
 /// The heartbeat's task.
 pub(super) struct Heartbeat {
@@ -34,7 +38,7 @@ impl Heartbeat {
     pub(super) async fn run(self) {
         let runtime = &self.runtime;
         let mut failed = false;
-        let mut suspects = Suspects::new(runtime.settings.lease);
+        let (mut suspects, mut rotation) = (Suspects::new(runtime.settings.lease), Rotation::default());
         loop {
             let interval = runtime.settings.lease / if failed { 10 } else { 3 };
             // Jitter of 10 %, so that the processes of a fleet do not send their heartbeats together.
@@ -47,7 +51,7 @@ impl Heartbeat {
                 () = runtime.shutdown.wait_for(EnginePhase::Closing) => return,
             }
             tokio::select! {
-                sent = self.send(&mut suspects) => {
+                sent = self.send(&mut suspects, &mut rotation) => {
                     failed = sent.is_err();
                     metrics::heartbeat(!failed);
                     if let Err(error) = sent {
@@ -59,13 +63,13 @@ impl Heartbeat {
         }
     }
 
-    async fn send(&self, suspects: &mut Suspects) -> Result<(), StoreError> {
+    async fn send(&self, suspects: &mut Suspects, rotation: &mut Rotation) -> Result<(), StoreError> {
         let runtime = &self.runtime;
         let fence = runtime.fence();
-        let runs = runtime.running.all();
-        let running: Vec<WorkflowKey> = runs.iter().map(|it| it.key).collect();
+        let mut running = runtime.running.keys();
+        let part = rotation.next(&mut running);
         let (sent, sent_at) = (Instant::now(), boot_time());
-        let answer = runtime.store.heartbeat(fence, runtime.settings.lease, &running).await?;
+        let answer = runtime.store.heartbeat(fence, runtime.settings.lease, part).await?;
         runtime.timers.clock.observe(answer.now, sent);
         runtime.timers.wake();
         if !answer.fence_holds {
@@ -75,10 +79,11 @@ impl Heartbeat {
         runtime.lease.confirm(fence.executor, sent_at);
         let folder = self.identity.lock_folder();
         let dead = suspects.certainly_dead(answer.expired, boot_time(), was_away, |it| folder.state(it));
-        for (key, status) in answer.no_longer_owned {
-            if let Some(run) = runs.iter().find(|it| it.key == key) {
-                let reason = if status == Status::Cancelled { StopReason::Cancelled } else { StopReason::Lost };
-                run.request_stop(reason);
+        if !answer.no_longer_owned.is_empty() {
+            let gone: HashMap<WorkflowKey, Status> = answer.no_longer_owned.into_iter().collect();
+            for run in runtime.running.all() {
+                let Some(status) = gone.get(&run.key) else { continue };
+                run.request_stop(if *status == Status::Cancelled { StopReason::Cancelled } else { StopReason::Lost });
             }
         }
         if runtime.shutdown.phase() < EnginePhase::Quiesced {
@@ -117,5 +122,62 @@ impl Heartbeat {
         *lock(&runtime.fence) = fence;
         runtime.lease.confirm(fence.executor, sent_at);
         Ok(())
+    }
+}
+
+/// Which of the running workflows the next heartbeat compares: in the order of their keys one part after the other, and
+/// then again from the beginning.
+#[derive(Debug, Default)]
+struct Rotation {
+    /// The last key of the part before; `None` at the beginning.
+    after: Option<WorkflowKey>,
+}
+
+impl Rotation {
+    /// The next part. The others are removed from the running keys.
+    fn next<'k>(&mut self, running: &'k mut Vec<WorkflowKey>) -> RunningPart<'k> {
+        let after = self.after.take();
+        if let Some(after) = after {
+            running.retain(|key| *key > after);
+        }
+        if running.len() > COMPARED_AT_ONCE {
+            let (_, last, _) = running.select_nth_unstable(COMPARED_AT_ONCE - 1);
+            self.after = Some(*last);
+            running.truncate(COMPARED_AT_ONCE);
+        }
+        let all = RunningPart::all(running);
+        RunningPart { after: after.unwrap_or(all.after), through: self.after.unwrap_or(all.through), ..all }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn heartbeats_compare_all_running_workflows_in_parts_without_a_gap() {
+        for many in [0, 1, 20_000, 20_001, 70_000] {
+            // In no order, with negative ones.
+            let keys: Vec<_> = (0..many).map(|it: i64| WorkflowKey::new(it * 48_271 % 99_991 - 50_000)).collect();
+            let mut rotation = Rotation::default();
+            for _ in 0..2 {
+                let (mut compared, mut reached) = (BTreeSet::new(), WorkflowKey::new(i64::MIN));
+                loop {
+                    let mut running = keys.clone();
+                    let part = rotation.next(&mut running);
+                    assert_eq!(part.after, reached, "a gap between two parts");
+                    assert!(part.keys.len() <= COMPARED_AT_ONCE);
+                    assert!(part.keys.iter().all(|it| *it > part.after && *it <= part.through));
+                    compared.extend(part.keys.iter().map(|it| it.get()));
+                    reached = part.through;
+                    if reached == WorkflowKey::new(i64::MAX) {
+                        break;
+                    }
+                }
+                assert_eq!(compared.len(), keys.len());
+            }
+        }
     }
 }

@@ -12,6 +12,7 @@ use crate::engine::standstill::{StepKey, Unrest, unfinished};
 use crate::engine::tasks::Background;
 use crate::runtime::Runtime;
 use crate::runtime::rest::{ClockMove, PATIENCE};
+use crate::store::RunningPart;
 use crate::types::time::Timestamp;
 use crate::wait::shutdown_phase::EnginePhase;
 
@@ -97,7 +98,8 @@ async fn stop_at(runtime: &Runtime, at: Timestamp) -> Result<Timestamp, String> 
     if runtime.store.has_others() {
         // Other executors must not take this one for dead because time has passed.
         let running: Vec<_> = runtime.running.all().iter().map(|it| it.key).collect();
-        if let Err(error) = runtime.store.heartbeat(runtime.fence(), runtime.settings.lease, &running).await {
+        let running = RunningPart::all(&running);
+        if let Err(error) = runtime.store.heartbeat(runtime.fence(), runtime.settings.lease, running).await {
             tracing::debug!(target: "durable", %error, "a heartbeat failed after a test has moved the clock");
         }
     }

@@ -41,12 +41,13 @@ pub(super) async fn poll_body(execution: &Arc<Execution>) -> StoppedBody {
 
 /// A body that is polled. Every waiting workflow has one, so it is as small as possible.
 struct PolledBody<'e> {
-    execution: &'e Arc<Execution>,
-    span: Span,
-    running: BodyAndBranches,
+    body_task: BodyTask,
     /// When the time of the workflow is up, if it has a deadline.
     time_is_up: Option<Box<Timer<'e>>>,
-    body_task: BodyTask,
+    running: BodyAndBranches,
+    /// Dropped after the body, if the task is aborted.
+    span: Span,
+    execution: &'e Arc<Execution>,
 }
 
 impl<'e> PolledBody<'e> {

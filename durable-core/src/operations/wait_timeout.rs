@@ -27,6 +27,8 @@ pub(super) struct BodyWait<'a> {
     what: WaitingCall,
     waiting: WaitHandle<'a>,
     limit: TimeLimit,
+    /// Whether the engine has released it for a shutdown. It does not return any more.
+    is_released: bool,
 }
 
 /// The call that waits.
@@ -64,7 +66,7 @@ impl<'a> BodyWait<'a> {
         timeout: Duration,
     ) -> Self {
         let waiting = reserved.execution.runtime.waiters.wait(workflow, wait_for, true);
-        Self { reserved, what, waiting, limit: TimeLimit::After(timeout) }
+        Self { reserved, what, waiting, limit: TimeLimit::After(timeout), is_released: false }
     }
 
     /// The event that is waited for, or `None` after the timeout. It does not return if the engine shuts down first.
@@ -86,13 +88,19 @@ impl<'a> BodyWait<'a> {
             let _activity = execution.begin_activity(activity());
             // At a shutdown the other timer decides how long the drain waits.
             let mut time_is_up = execution.runtime.timers.at_always(until);
-            poll_fn(|cx| match self.waiting.poll_next(cx.waker()) {
-                Poll::Ready(Some(event)) => Poll::Ready(Some(event)),
-                Poll::Ready(None) => {
-                    execution.request_stop(StopReason::Suspend); // and the body is not polled again
-                    Poll::Pending
+            poll_fn(|cx| {
+                if self.is_released {
+                    return Poll::Pending; // whatever has come since: a step beside it keeps the body for a while
                 }
-                Poll::Pending => Pin::new(&mut time_is_up).poll(cx).map(|_| None),
+                match self.waiting.poll_next(cx.waker()) {
+                    Poll::Ready(None) => {
+                        self.is_released = true;
+                        execution.request_stop(StopReason::Suspend);
+                        Poll::Pending
+                    }
+                    Poll::Ready(event) => Poll::Ready(event),
+                    Poll::Pending => Pin::new(&mut time_is_up).poll(cx).map(|_| None),
+                }
             })
             .await
         }

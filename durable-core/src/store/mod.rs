@@ -95,7 +95,7 @@ pub use self::role_access::RoleAccess;
 pub use self::rows::{
     ChangedWorkflow, Entry, ExecutorInfo, ExistingWorkflow, Fence, Finish, FinishedWorkflow, HeartbeatResult,
     KnownCode, KnownWorkflow, NewExecutor, NewRecord, NewWorkflow, ParentRun, ParkedRun, Record, ReleaseRequest,
-    ReleasedWorkflows, RunRow, StartContext, Takeover, TakeoverRequest, Verdict, WorkFound, WorkQuery,
+    ReleasedWorkflows, RunRow, RunningPart, StartContext, Takeover, TakeoverRequest, Verdict, WorkFound, WorkQuery,
 };
 pub use self::schedule_rows::{ScheduleChange, ScheduleRow};
 pub use self::store_error::{StoreError, StoreErrorKind};
@@ -198,13 +198,13 @@ pub trait Executors: Send + Sync + Debug {
     /// Adds the executor's row with a lease from now, and returns its fence.
     fn register_executor<'a>(&'a self, executor: &'a NewExecutor) -> StoreFuture<'a, Fence>;
 
-    /// Prolongs the lease if the fence still holds, and reads what [`HeartbeatResult`] holds. `running` are
-    /// the keys that this process runs, to find those that it no longer owns.
+    /// Prolongs the lease if the fence still holds, and reads what [`HeartbeatResult`] holds. `running` is
+    /// compared with the database, to find what this process no longer owns.
     fn heartbeat<'a>(
         &'a self,
         fence: Fence,
         lease: Duration,
-        running: &'a [WorkflowKey],
+        running: RunningPart<'a>,
     ) -> StoreFuture<'a, HeartbeatResult>;
 
     /// Notes that the executor takes no new work and will leave: another launch under its name no longer

@@ -280,6 +280,26 @@ pub struct ExecutorInfo {
     pub leaving: bool,
 }
 
+/// What an executor runs, for a heartbeat to compare with the database: the workflows with keys behind `after`, up to
+/// `through`.
+#[derive(Debug, Clone, Copy)]
+pub struct RunningPart<'a> {
+    /// The keys.
+    pub keys: &'a [WorkflowKey],
+    /// All are greater than this one.
+    pub after: WorkflowKey,
+    /// None is greater than this one.
+    pub through: WorkflowKey,
+}
+
+impl<'a> RunningPart<'a> {
+    /// All that it runs.
+    #[must_use]
+    pub fn all(keys: &'a [WorkflowKey]) -> Self {
+        Self { keys, after: WorkflowKey::new(i64::MIN), through: WorkflowKey::new(i64::MAX) }
+    }
+}
+
 /// What a heartbeat reports.
 #[derive(Debug, Clone, Default)]
 pub struct HeartbeatResult {
@@ -293,7 +313,7 @@ pub struct HeartbeatResult {
     pub orphans: bool,
     /// Of the running keys, those that are no longer PENDING here, with their status.
     pub no_longer_owned: Vec<(WorkflowKey, Status)>,
-    /// PENDING workflows of this executor that are not among the running keys, at most a thousand.
+    /// PENDING workflows of this executor that are not among the running keys of the part, at most a thousand.
     pub not_running: Vec<WorkflowKey>,
 }
 

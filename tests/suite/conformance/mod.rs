@@ -123,6 +123,7 @@ every_store_passes! {
             a_heartbeat_reports_expired_executors,
             a_heartbeat_reports_workflows_without_an_owner,
             a_heartbeat_reports_runs_that_are_lost_to_the_executor,
+            a_heartbeat_compares_only_the_part_that_it_is_given,
             a_heartbeat_tells_an_executor_that_it_is_fenced,
             an_executor_can_announce_that_it_is_leaving,
             registering_an_executor_twice_is_idempotent,

@@ -16,6 +16,7 @@ a_short_sleep_completes_in_the_drain,
 recv_is_suspended_at_once,
 get_event_is_suspended_at_once,
 recv_is_suspended_after_the_wait_grace,
+a_suspended_recv_takes_no_message_while_a_step_beside_it_ends,
 a_sleep_beyond_a_shortened_drain_is_suspended,
 a_parent_waiting_for_queued_children_does_not_delay_the_drain,
 a_parent_of_a_child_running_here_completes_in_the_drain,
@@ -148,6 +149,42 @@ async fn recv_is_suspended_after_the_wait_grace(database: &TestDatabase) {
     let workflows = database.workflows().await;
     let output = workflows.iter().find(|it| it.id == "gets").unwrap().output.as_deref();
     assert_eq!(output, Some("7"));
+}
+
+#[step]
+async fn held_beside(key: &str) -> u32 {
+    let times = count(key);
+    gate(key).acquire().await.unwrap().forget();
+    times
+}
+
+#[workflow]
+async fn receives_beside_a_step(key: String) -> Result<Option<u32>> {
+    let (step, received) = (held_beside(&key), durable::recv("n", HOUR));
+    tokio::join!(step, received).1
+}
+
+async fn a_suspended_recv_takes_no_message_while_a_step_beside_it_ends(database: &TestDatabase) {
+    let key = fresh("beside");
+    let app = database.launch().await;
+    app.scope(async { receives_beside_a_step(key.clone()).id("w").start().await.unwrap() }).await;
+    arrived(&key, 1).await;
+    let grace = Duration::from_millis(300);
+    let down = start_shutdown(&app, patient().wait_grace(grace));
+    app.wait_for_phase(EnginePhase::Draining).await;
+    tokio::time::sleep(2 * grace).await; // the wait is suspended, and the step keeps the body
+    app.scope(async { durable::send("w", "n", &7).await.unwrap() }).await;
+    tokio::time::sleep(grace).await; // the message is read from the database
+    gate(&key).add_permits(1);
+    let report = down.await.unwrap();
+    assert!(report.is_clean() && report.suspended_total == 1, "{report}");
+    let received = "select count(*) from durable.messages where received_at is not null";
+    assert_eq!(database.direct_connection().await.number(received).await, 0, "a suspended wait never returns");
+
+    let app = database.launch().await;
+    assert_eq!(app.retrieve_workflow::<Option<u32>>("w").await.unwrap().await.unwrap(), Some(7));
+    assert_eq!(counted(&key), 1);
+    app.shutdown().await;
 }
 
 async fn a_sleep_beyond_a_shortened_drain_is_suspended(database: &TestDatabase) {

@@ -10,10 +10,10 @@ use crate::store::{
     ExistingWorkflow, Fence, ForkOutcome, ForkRequest, GaugeValues, HeartbeatResult, Hint, Histories, KnownCode,
     KnownWorkflow, Lifecycle, Listings, Location, Maintenance, Messaging, NewExecutor, NewMessage, NewQueue,
     NewWorkflow, Notification, Notifications, OutboxConnection, PollRequest, PollResult, PoolState, Promoted,
-    QueueChange, QueueRow, Queues, Read, Record, ReleaseRequest, ReleasedWorkflows, RoleAccess, ScheduleChange,
-    ScheduleRow, Schedules, SendOutcome, StatementCounts, StoreError, StoreErrorKind, StoreFuture, StoredEventValue,
-    StreamCursor, StreamPage, Takeover, TakeoverRequest, Timestamp, Transact, Transacted, TransactionStart, UserWork,
-    Verdict, Versions, WaitingWork, WorkFound, WorkQuery, WorkflowChange, WorkflowKey,
+    QueueChange, QueueRow, Queues, Read, Record, ReleaseRequest, ReleasedWorkflows, RoleAccess, RunningPart,
+    ScheduleChange, ScheduleRow, Schedules, SendOutcome, StatementCounts, StoreError, StoreErrorKind, StoreFuture,
+    StoredEventValue, StreamCursor, StreamPage, Takeover, TakeoverRequest, Timestamp, Transact, Transacted,
+    TransactionStart, UserWork, Verdict, Versions, WaitingWork, WorkFound, WorkQuery, WorkflowChange, WorkflowKey,
 };
 use crate::types::executor_listing::ListedExecutor;
 use crate::types::filter::Filter;
@@ -101,7 +101,7 @@ impl Transact for FaultyStore {
 impl Executors for FaultyStore {
     through! {
         register_executor(executor: &'a NewExecutor) -> Fence;
-        heartbeat(fence: Fence, lease: Duration, running: &'a [WorkflowKey]) -> HeartbeatResult;
+        heartbeat(fence: Fence, lease: Duration, running: RunningPart<'a>) -> HeartbeatResult;
         mark_leaving(fence: Fence) -> ();
         executors() -> Vec<ExecutorInfo>;
         list_executors() -> Vec<ListedExecutor>;

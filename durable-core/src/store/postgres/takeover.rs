@@ -15,9 +15,10 @@ use crate::store::postgres::{LEASES_LOCK_TIMEOUT, PostgresStore};
 use crate::store::rows_by_kind::{MAX_NOT_RUNNING, TOO_MANY_RECOVERIES, numbers};
 use crate::store::sql::sql_statements;
 use crate::store::{
-    Fence, HeartbeatResult, ReleaseRequest, ReleasedWorkflows, StoreError, StoreErrorKind, Takeover, TakeoverRequest,
+    Fence, HeartbeatResult, ReleaseRequest, ReleasedWorkflows, RunningPart, StoreError, StoreErrorKind, Takeover,
+    TakeoverRequest,
 };
-use crate::types::keys::{ExecutorKey, WorkflowKey};
+use crate::types::keys::ExecutorKey;
 use crate::types::time::micros;
 
 /// The shortest time that a heartbeat has.
@@ -25,7 +26,7 @@ const MIN_HEARTBEAT_TIME: Duration = Duration::from_millis(100);
 
 sql_statements! {
     /// Prolongs the lease and reads what the heartbeat reports, one row per result. $1, $2 fence; $3 lease;
-    /// $4 running keys.
+    /// $4 running keys, of those behind $5 up to $6.
     heartbeat = format!(
         "with recursive {ORPHANED},
          clock as materialized {CLOCK},
@@ -53,7 +54,8 @@ sql_statements! {
           where w.status <> 'PENDING' or w.executor is distinct from $1::bigint
          union all
          select 'not_running', key, null, null, null, null, null, null, null
-           from (select w.key from durable.workflows w where w.status = 'PENDING' and w.executor = $1::bigint
+           from (select w.key from durable.workflows w
+                  where w.status = 'PENDING' and w.executor = $1::bigint and w.key > $5::bigint and w.key <= $6::bigint
                  except select unnest($4::bigint[])
                  order by key limit {MAX_NOT_RUNNING}) w"
     );
@@ -90,8 +92,8 @@ sql_statements! {
     /// $1, $2 fence; $3 names and $4 how often each may be recovered; $5 limit; $6 running keys or NULL;
     /// $7 to $9 the reason. A workflow that was started here a moment ago has its
     /// first run and is not lost.
-    /// Each owner's rows are read in the order of the index and up to the limit, so that a batch
-    /// costs the same whether a hundred or a million are left.
+    /// What nobody owns is read in the order of the index and up to the limit, of each owner that is gone, so that a batch
+    /// costs the same whether a hundred or a million are left. What is lost is found by one comparison of sets.
     take_over = format!(
         "with recursive {ORPHANED},
          known as materialized (select * from unnest($3::text[], $4::bigint[]) as known (name, most)),
@@ -200,9 +202,10 @@ impl PostgresStore {
         &self,
         fence: Fence,
         lease: Duration,
-        running: &[WorkflowKey],
+        running: RunningPart<'_>,
     ) -> Result<HeartbeatResult, StoreError> {
-        let query = self.fenced(&self.sql.takeover.heartbeat, fence).bind(micros(lease)).bind(numbers(running));
+        let query = self.fenced(&self.sql.takeover.heartbeat, fence).bind(micros(lease));
+        let query = query.bind(numbers(running.keys)).bind(running.after.get()).bind(running.through.get());
         // Two have time within the lease.
         let deadline = self.settings.statement_timeout.min((lease / 3).max(MIN_HEARTBEAT_TIME));
         let sent = async { Ok::<_, StoreError>(query.fetch_all(&mut *self.leases().await?).await?) };

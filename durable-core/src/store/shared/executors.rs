@@ -11,10 +11,10 @@ use crate::store::decode::decode;
 use crate::store::sql::sql_statements;
 use crate::store::{
     ExecutorInfo, Executors, Fence, HeartbeatResult, KnownWorkflow, NewExecutor, ReleaseRequest, ReleasedWorkflows,
-    StoreError, StoreFuture, Takeover, TakeoverRequest, WorkFound, WorkQuery,
+    RunningPart, StoreError, StoreFuture, Takeover, TakeoverRequest, WorkFound, WorkQuery,
 };
 use crate::types::executor_listing::ListedExecutor;
-use crate::types::keys::{Epoch, ExecutorKey, WorkflowKey};
+use crate::types::keys::{Epoch, ExecutorKey};
 use crate::types::time::micros;
 
 sql_statements! {
@@ -109,7 +109,7 @@ impl Executors for SqlStore {
         &'a self,
         fence: Fence,
         lease: Duration,
-        running: &'a [WorkflowKey],
+        running: RunningPart<'a>,
     ) -> StoreFuture<'a, HeartbeatResult> {
         self.call(self.prolong_lease(fence, lease, running))
     }

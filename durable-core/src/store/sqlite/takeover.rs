@@ -12,8 +12,9 @@ use crate::store::sql::sql_statements;
 use crate::store::sqlite::SqliteStore;
 use crate::store::sqlite::claim::INPUT;
 use crate::store::sqlite::dialect::{FENCE_HOLDS, ORPHANED, list, name_and_version};
-use crate::store::{Fence, HeartbeatResult, ReleaseRequest, ReleasedWorkflows, StoreError, Takeover, TakeoverRequest};
-use crate::types::keys::WorkflowKey;
+use crate::store::{
+    Fence, HeartbeatResult, ReleaseRequest, ReleasedWorkflows, RunningPart, StoreError, Takeover, TakeoverRequest,
+};
 
 /// A condition: the workflow `row` is `known`.
 fn is_known_here(row: &str) -> String {
@@ -23,7 +24,8 @@ fn is_known_here(row: &str) -> String {
 sql_statements! {
     /// $1, $2 fence; $3 until when.
     prolong_lease = "update durable.executors set lease_until = $3 where key = $1 and epoch = $2";
-    /// Reads what the heartbeat reports, one row per result. $1 the executor; $2 now; $3 running keys.
+    /// Reads what the heartbeat reports, one row per result. $1 the executor; $2 now; $3 running keys,
+    /// of those behind $4 up to $5.
     look_around = format!(
         "with recursive {ORPHANED}
          select 'orphans' as what, null as key, null as epoch, null as name, null as host, null as lock_file,
@@ -41,7 +43,8 @@ sql_statements! {
          union all
          select 'not_running', key, null, null, null, null, null, null, null
            from (select w.key from durable.workflows w indexed by durable_workflows_pending
-                  where w.status = 'PENDING' and w.executor = $1 and w.key not in (select value from json_each($3))
+                  where w.status = 'PENDING' and w.executor = $1 and w.key > $4 and w.key <= $5
+                    and w.key not in (select value from json_each($3))
                   order by w.key limit {MAX_NOT_RUNNING}) w"
     );
     /// $1, $2 the key and the epoch of the dead executor. Its commits wait for the same write lock, so none
@@ -52,8 +55,8 @@ sql_statements! {
     /// $1, $2 fence; $3 names and how often each may be recovered; $4 limit; $5 running keys or NULL;
     /// $6 to $8 the reason; $9 now. A workflow that was started here a moment ago has
     /// its first run and is not lost.
-    /// Rows are read in the order of the index and up to the limit, so that a batch costs the same whether a
-    /// hundred or a million are left.
+    /// What nobody owns is read in the order of the index and up to the limit, so that a batch costs the same whether a
+    /// hundred or a million are left; of several owners that are gone one after the other.
     take_over = format!(
         "with recursive {ORPHANED},
          known (name, most) as materialized (select cast(value ->> 0 as text), value ->> 1 from json_each($3)),
@@ -121,14 +124,15 @@ impl SqliteStore {
         &self,
         fence: Fence,
         lease: Duration,
-        running: &[WorkflowKey],
+        running: RunningPart<'_>,
     ) -> Result<HeartbeatResult, StoreError> {
         let now = self.clock.now();
         let query = self.fenced(&self.sql.takeover.prolong_lease, fence).bind(now.saturating_add(lease));
         let fence_holds = self.write(&mut *self.leases().await?, query).await? > 0;
         let mut result = HeartbeatResult { fence_holds, now, ..HeartbeatResult::default() };
         let query = self.query(&self.sql.takeover.look_around).bind(fence.executor.get()).bind(now);
-        for row in &query.bind(list(&numbers(running))).fetch_all(&mut *self.leases().await?).await? {
+        let query = query.bind(list(&numbers(running.keys))).bind(running.after.get()).bind(running.through.get());
+        for row in &query.fetch_all(&mut *self.leases().await?).await? {
             match row.try_get::<&str, _>("what")? {
                 "orphans" => result.orphans = true,
                 "expired" => result.expired.push(decode::<_, ExecutorRow, _>(row)?),

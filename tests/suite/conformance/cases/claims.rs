@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use durable_core::Status;
 use durable_core::store::{
-    ClaimRequest, KnownWorkflow, NewQueue, NewWorkflow, QueueChange, QueuePlacement, StatementCounts, StoredLimits,
-    TakeoverRequest, Timestamp, Verdict,
+    ClaimRequest, KnownWorkflow, NewQueue, NewWorkflow, QueueChange, QueuePlacement, RunningPart, StatementCounts,
+    StoredLimits, TakeoverRequest, Timestamp, Verdict,
 };
 
 use crate::support::store_database::StoreDatabase;
@@ -43,7 +43,7 @@ pub(crate) async fn a_claimed_workflow_is_pending_and_owned_by_the_claimer(Store
     let new = NewWorkflow { instance: Some("i".to_owned()), ..queued_workflow("w", on_queue()) };
     commit(&*store, other, begin(&new)).await;
     let run = claim(&*store, me, 1).await.runs.remove(0);
-    assert_eq!((run.key, &*run.id, &*run.name, &run.input), (new.key, "w", "checkout", &new.input));
+    assert_eq!((run.key, &*run.id, &*run.name, &*run.input), (new.key, "w", "checkout", &*new.input));
     assert_eq!((run.instance.as_deref(), run.queue.as_deref(), run.deadline), (Some("i"), Some(QUEUE), None));
     assert_eq!((run.attempt, run.recoveries, run.fingerprint.get()), (1, 0, -7));
     let info = store.show("w").await.unwrap().expect("it runs");
@@ -204,7 +204,7 @@ pub(crate) async fn queued_workflows_of_a_dead_executor_go_back_to_their_queues(
     fence_out(&*store, dead).await;
 
     let heir = register_executor(&*store, "heir").await;
-    assert!(store.heartbeat(heir, LONG, &[]).await.unwrap().orphans);
+    assert!(store.heartbeat(heir, LONG, RunningPart::all(&[])).await.unwrap().orphans);
     assert!(store.count_unknown(&known("checkout", 1)).await.unwrap().is_empty(), "other programs may claim it");
     let adopted = store.take_over(&takeover_request(heir, 10)).await.unwrap();
     assert_eq!(adopted.runs.iter().map(|it| (&*it.id, &it.queue)).collect::<Vec<_>>(), [("direct", &None)]);
@@ -214,7 +214,7 @@ pub(crate) async fn queued_workflows_of_a_dead_executor_go_back_to_their_queues(
         assert_eq!((info.status, info.executor, info.started_at), (Status::Enqueued, None, None), "{id}");
         assert_eq!((info.attempts, info.recoveries), (1, 1), "{id}");
     }
-    assert!(!store.heartbeat(heir, LONG, &[]).await.unwrap().orphans);
+    assert!(!store.heartbeat(heir, LONG, RunningPart::all(&[])).await.unwrap().orphans);
     let nothing = store.take_over(&takeover_request(heir, 10)).await.unwrap();
     assert!(nothing.runs.is_empty() && nothing.requeued.is_empty());
     let runs = claim(&*store, heir, 9).await.runs;

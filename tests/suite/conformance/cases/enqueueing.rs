@@ -55,7 +55,7 @@ pub(crate) async fn inputs_of_every_size_can_be_enqueued(StoreDatabase { store, 
     let runs = claim(&*store, me, 10).await.runs;
     assert_eq!(runs.len(), 5);
     for (run, given) in runs.iter().zip(all.iter().chain([&careful])) {
-        assert_eq!((&*run.id, &run.input), (&*given.id, &given.input));
+        assert_eq!((&*run.id, &*run.input), (&*given.id, &*given.input));
     }
 }
 

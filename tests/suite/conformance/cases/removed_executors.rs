@@ -1,5 +1,6 @@
 //! The rows of dead executors are removed.
 
+use durable_core::store::RunningPart;
 use std::time::Duration;
 
 use crate::support::store_database::StoreDatabase;
@@ -17,6 +18,9 @@ pub(crate) async fn rows_of_dead_executors_are_removed_once_their_workflows_are_
     store.take_over(&takeover_request(living, 10)).await.unwrap();
     store.remove_dead_executors().await.unwrap();
     assert_eq!(direct.number("select count(*) from durable.executors").await, 1);
-    assert!(store.heartbeat(living, Duration::from_mins(1), &[]).await.unwrap().fence_holds);
-    assert!(!store.heartbeat(dead, Duration::from_mins(1), &[]).await.unwrap().fence_holds, "it stays fenced out");
+    assert!(store.heartbeat(living, Duration::from_mins(1), RunningPart::all(&[])).await.unwrap().fence_holds);
+    assert!(
+        !store.heartbeat(dead, Duration::from_mins(1), RunningPart::all(&[])).await.unwrap().fence_holds,
+        "it stays fenced out"
+    );
 }

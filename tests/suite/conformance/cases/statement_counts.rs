@@ -1,6 +1,8 @@
 //! The exact number of statements and commits of each kind of call.
 
-use durable_core::store::{Entry, Fence, PollRequest, ReleaseRequest, StatementCounts, Store, StreamCursor, Verdict};
+use durable_core::store::{
+    Entry, Fence, PollRequest, ReleaseRequest, RunningPart, StatementCounts, Store, StreamCursor, Verdict,
+};
 
 use crate::support::store_database::StoreDatabase;
 use crate::support::store_rows::{
@@ -89,7 +91,7 @@ pub(crate) async fn executor_operations_execute_a_fixed_number_of_statements(dat
     };
     let me = register_executor(store, "a").await;
     assert_eq!(spent(), statement_counts(1, 1));
-    store.heartbeat(me, LEASE, &[]).await.unwrap();
+    store.heartbeat(me, LEASE, RunningPart::all(&[])).await.unwrap();
     // SQLite: the lease, and the query of the heartbeat.
     assert_eq!(spent(), if database.is_postgres() { statement_counts(1, 1) } else { statement_counts(2, 1) });
     store.take_over(&takeover_request(me, 10)).await.unwrap();

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use durable_core::Filter;
-use durable_core::store::{Fence, ReleaseRequest, StoreError, StoreErrorKind, Verdict};
+use durable_core::store::{Fence, ReleaseRequest, RunningPart, StoreError, StoreErrorKind, Verdict};
 
 use crate::support::store_database::StoreDatabase;
 use crate::support::store_rows::{
@@ -25,7 +25,7 @@ pub(crate) async fn after_close_work_rows_can_still_be_released(StoreDatabase { 
     assert_eq!(fault(store.now().await), Some(StoreErrorKind::Closed));
     assert_eq!(fault(store.cancel(&["w".to_owned()], "why", false).await), Some(StoreErrorKind::Closed));
 
-    assert!(store.heartbeat(me, LEASE, &[]).await.unwrap().fence_holds);
+    assert!(store.heartbeat(me, LEASE, RunningPart::all(&[])).await.unwrap().fence_holds);
     assert_eq!(store.release(me, ReleaseRequest::AllExcept(&[])).await.unwrap().direct, 1);
     store.remove_executor(me).await.unwrap();
     assert!(store.executors().await.unwrap().is_empty());

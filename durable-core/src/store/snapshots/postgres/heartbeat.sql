@@ -35,6 +35,7 @@ orphaned (executor) as (
       where w.status <> 'PENDING' or w.executor is distinct from $1::bigint
      union all
      select 'not_running', key, null, null, null, null, null, null, null
-       from (select w.key from durable.workflows w where w.status = 'PENDING' and w.executor = $1::bigint
+       from (select w.key from durable.workflows w
+              where w.status = 'PENDING' and w.executor = $1::bigint and w.key > $5::bigint and w.key <= $6::bigint
              except select unnest($4::bigint[])
              order by key limit 1000) w;

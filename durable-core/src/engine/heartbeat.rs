@@ -66,7 +66,9 @@ impl Heartbeat {
     async fn send(&self, suspects: &mut Suspects, rotation: &mut Rotation) -> Result<(), StoreError> {
         let runtime = &self.runtime;
         let fence = runtime.fence();
-        let mut running = runtime.running.keys();
+        // A workflow can be given up and begun anew before the answer comes: that is about these runs.
+        let runs = runtime.running.all();
+        let mut running = runs.iter().map(|it| it.key).collect();
         let part = rotation.next(&mut running);
         let (sent, sent_at) = (Instant::now(), boot_time());
         let answer = runtime.store.heartbeat(fence, runtime.settings.lease, part).await?;
@@ -81,7 +83,7 @@ impl Heartbeat {
         let dead = suspects.certainly_dead(answer.expired, boot_time(), was_away, |it| folder.state(it));
         if !answer.no_longer_owned.is_empty() {
             let gone: HashMap<WorkflowKey, Status> = answer.no_longer_owned.into_iter().collect();
-            for run in runtime.running.all() {
+            for run in &runs {
                 let Some(status) = gone.get(&run.key) else { continue };
                 run.request_stop(if *status == Status::Cancelled { StopReason::Cancelled } else { StopReason::Lost });
             }

@@ -187,11 +187,6 @@ impl RunningWorkflows {
         lock(&self.by_id).iter().map(|it| Arc::clone(&it.0)).collect()
     }
 
-    /// The keys of all of them.
-    pub(crate) fn keys(&self) -> Vec<WorkflowKey> {
-        lock(&self.by_id).iter().map(|it| it.0.key).collect()
-    }
-
     /// How many have not ended. One that has is in the list until its task is over.
     pub(crate) fn unended_count(&self) -> usize {
         lock(&self.by_id).iter().filter(|it| matches!(*lock(&it.0.progress), RunProgress::Running)).count()

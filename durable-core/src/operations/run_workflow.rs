@@ -71,7 +71,7 @@ impl RunTask {
         metrics::run_begins(labels, self.row.is_first_run(), waited);
     }
 
-    #[expect(clippy::manual_async_fn, reason = "an `async fn` holds what it is given twice")]
+    /// It is no `async fn`, which would hold what it is given twice.
     fn drive(self, present: LiveGuard) -> impl Future<Output = ()> + Send {
         let mut execution = Execution::new(self.runtime, self.workflow, self.row, self.fence, self.records);
         async move {

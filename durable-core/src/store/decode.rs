@@ -121,10 +121,8 @@ impl Decoded<TakenOver> for TakeoverRow {
     fn decoded(self) -> Result<TakenOver, StoreError> {
         let Self { run, parked } = self;
         Ok(match (parked, run.queue) {
-            (true, queue) => {
-                TakenOver::Parked(ParkedRun { id: run.id, name: run.name.into(), queue: queue.map(Into::into) })
-            }
-            (false, Some(queue)) => TakenOver::Requeued(queue.into()),
+            (true, queue) => TakenOver::Parked(ParkedRun { id: run.id, name: run.name, queue }),
+            (false, Some(queue)) => TakenOver::Requeued(queue),
             (false, None) => TakenOver::Run(RunColumns { queue: None, ..run }.decoded()?),
         })
     }

@@ -158,6 +158,9 @@ pub(super) fn same_for_all(verdict: &Verdict, entries: usize) -> Vec<Verdict> {
     vec![verdict.clone(); entries]
 }
 
+/// How many workflows one statement releases, so that it does not take longer than a statement may.
+pub(super) const RELEASED_AT_ONCE: u64 = 50_000;
+
 /// How many workflows without a task one heartbeat lists.
 pub(super) const MAX_NOT_RUNNING: u32 = 1_000;
 

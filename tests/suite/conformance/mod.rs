@@ -116,6 +116,7 @@ every_store_passes! {
             a_run_cannot_end_a_workflow_that_was_taken_over,
             a_taken_over_workflow_keeps_its_deadline,
             a_takeover_without_an_answer_can_be_repeated,
+            a_release_of_many_workflows_releases_all_but_the_exceptions,
         ;
         executors:
             a_heartbeat_extends_the_lease,

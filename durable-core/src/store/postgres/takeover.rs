@@ -7,12 +7,13 @@ use sqlx::Row;
 
 use crate::store::columns::{ExecutorRow, RunColumns, select};
 use crate::store::decode::{self, decode};
+use crate::store::postgres::claim::rows_by_key;
 use crate::store::postgres::connections::no_answer;
 use crate::store::postgres::connector::Connector;
 use crate::store::postgres::dialect::{CLOCK, FENCE, FENCE_HOLDS, ORPHANED, is_known, name_and_version};
 use crate::store::postgres::executors::names_of_known;
 use crate::store::postgres::{LEASES_LOCK_TIMEOUT, PostgresStore};
-use crate::store::rows_by_kind::{MAX_NOT_RUNNING, TOO_MANY_RECOVERIES, numbers};
+use crate::store::rows_by_kind::{MAX_NOT_RUNNING, RELEASED_AT_ONCE, TOO_MANY_RECOVERIES, numbers};
 use crate::store::sql::sql_statements;
 use crate::store::{
     Fence, HeartbeatResult, ReleaseRequest, ReleasedWorkflows, RunningPart, StoreError, StoreErrorKind, Takeover,
@@ -146,17 +147,23 @@ sql_statements! {
         known_of_owner = is_known("i", 3),
         name_and_version = name_and_version("free")
     );
-    /// $1, $2 fence; $3 keys; $4 whether these are released, or all others.
+    /// $1, $2 fence; $3 keys; $4 whether these are released, or all others; $5 limit.
     /// The attempt stays, because a run with a later one reads the records of earlier runs.
     release = format!(
-        "with freed as (
-             update durable.workflows
-                set status = case when queue is null then 'PENDING' else 'ENQUEUED' end,
-                    executor = null,
-                    started_at = case when queue is null then started_at end
+        "with chosen as materialized (
+             select key from durable.workflows
               where status = 'PENDING' and executor = $1::bigint and (key = any($3::bigint[])) = $4::boolean and {FENCE_HOLDS}
-             returning queue is null as direct)
-         select count(*) filter (where direct) as direct, count(*) filter (where not direct) as queued from freed"
+              order by executor, key limit $5::bigint for update),
+         freed as (
+             update durable.workflows w
+                set status = case when w.queue is null then 'PENDING' else 'ENQUEUED' end,
+                    executor = null,
+                    started_at = case when w.queue is null then w.started_at end
+               from {}
+              where w.key = it.key
+             returning w.queue is null as direct)
+         select count(*) filter (where direct) as direct, count(*) filter (where not direct) as queued from freed",
+        rows_by_key("chosen", "$5::bigint")
     );
 }
 
@@ -244,6 +251,7 @@ impl PostgresStore {
     ) -> Result<ReleasedWorkflows, StoreError> {
         let (keys, are_released) = which.keys();
         let query = self.fenced(&self.sql.takeover.release, fence).bind(numbers(keys)).bind(are_released);
+        let query = query.bind(RELEASED_AT_ONCE.cast_signed());
         let row = query.fetch_one(&mut *self.leases().await?).await?;
         let count = |column| Ok::<_, StoreError>(row.try_get::<i64, _>(column)?.unsigned_abs());
         let released = ReleasedWorkflows { direct: count("direct")?, queued: count("queued")? };

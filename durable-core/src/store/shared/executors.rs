@@ -8,6 +8,7 @@ use super::SqlStore;
 use super::dialect::{AND_CLOCK, FROM_CLOCK, ORPHANED, bind_row, is_in, is_known, list, now, parameters};
 use crate::store::columns::{EXECUTOR, ExecutorRow, ListedExecutorRow, names, select};
 use crate::store::decode::decode;
+use crate::store::rows_by_kind::RELEASED_AT_ONCE;
 use crate::store::sql::sql_statements;
 use crate::store::{
     ExecutorInfo, Executors, Fence, HeartbeatResult, KnownWorkflow, NewExecutor, ReleaseRequest, ReleasedWorkflows,
@@ -173,7 +174,17 @@ impl Executors for SqlStore {
     }
 
     fn release<'a>(&'a self, fence: Fence, which: ReleaseRequest<'a>) -> StoreFuture<'a, ReleasedWorkflows> {
-        self.call(self.release_some(fence, which))
+        Box::pin(async move {
+            let mut all = ReleasedWorkflows::default();
+            loop {
+                let released = self.call(self.release_some(fence, which)).await?;
+                all.direct += released.direct;
+                all.queued += released.queued;
+                if released.direct + released.queued < RELEASED_AT_ONCE {
+                    return Ok(all);
+                }
+            }
+        })
     }
 
     fn work_left<'a>(&'a self, query: &'a WorkQuery) -> StoreFuture<'a, WorkFound> {

@@ -7,7 +7,7 @@ use sqlx::Row;
 
 use crate::store::columns::{ExecutorRow, RunColumns, select};
 use crate::store::decode::{self, decode};
-use crate::store::rows_by_kind::{MAX_NOT_RUNNING, TOO_MANY_RECOVERIES, numbers};
+use crate::store::rows_by_kind::{MAX_NOT_RUNNING, RELEASED_AT_ONCE, TOO_MANY_RECOVERIES, numbers};
 use crate::store::sql::sql_statements;
 use crate::store::sqlite::SqliteStore;
 use crate::store::sqlite::claim::INPUT;
@@ -102,14 +102,18 @@ sql_statements! {
         known = is_known_here("w"),
         name_and_version = name_and_version("free")
     );
-    /// $1, $2 fence; $3 keys; $4 whether these are released, or all others.
+    /// $1, $2 fence; $3 keys; $4 whether these are released, or all others; $5 limit.
     /// The attempt stays, because a run with a later one reads the records of earlier runs.
     release = format!(
         "update durable.workflows
             set status = case when queue is null then 'PENDING' else 'ENQUEUED' end,
                 executor = null,
                 started_at = case when queue is null then started_at end
-          where status = 'PENDING' and executor = $1 and (key in (select value from json_each($3))) = $4 and {FENCE_HOLDS}
+          where key in (
+                select w.key from durable.workflows w indexed by durable_workflows_pending
+                 where w.status = 'PENDING' and w.executor = $1
+                   and (w.key in (select value from json_each($3))) = $4 and {FENCE_HOLDS}
+                 order by w.executor, w.key limit $5)
          returning queue is null as direct"
     );
 }
@@ -162,6 +166,7 @@ impl SqliteStore {
     ) -> Result<ReleasedWorkflows, StoreError> {
         let (keys, are_released) = which.keys();
         let query = self.fenced(&self.sql.takeover.release, fence).bind(list(&numbers(keys))).bind(are_released);
+        let query = query.bind(RELEASED_AT_ONCE.cast_signed());
         let rows = query.fetch_all(&mut *self.leases().await?).await?;
         self.counter.committed(rows.len() as u64);
         let direct: Result<Vec<bool>, StoreError> = rows.iter().map(|row| Ok(row.try_get("direct")?)).collect();

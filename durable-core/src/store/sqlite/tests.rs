@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use sqlx::{AssertSqlSafe, Row};
 
 use super::SqliteStore;
-use super::dialect::Query;
+use super::dialect::{Query, list};
 use super::filtered_list::list_statement;
 use crate::store::Lifecycle;
 use crate::store::rows_by_kind::TOO_MANY_RECOVERIES;
@@ -186,9 +186,10 @@ async fn a_takeover_costs_the_same_however_many_workflows_are_left() {
             sqlx::raw_sql(AssertSqlSafe(left)).execute(&mut *writer).await.expect("the text is right");
             drop(writer);
             // The program knows many workflows, of which this is the last one.
-            let others = (0..200).map(|it| format!(r#"["other{it}", 100],"#)).collect::<String>();
+            let mut known: Vec<_> = (0..200).map(|it| (format!("other{it}"), 100)).collect();
+            known.push(("checkout".to_owned(), 100));
             let query = store.query(&store.sql.takeover.take_over).bind(1).bind(1);
-            let query = query.bind(format!(r#"[{others}["checkout", 100]]"#)).bind(100).bind("[]");
+            let query = query.bind(list(&known)).bind(100).bind("[]");
             let query = TOO_MANY_RECOVERIES.into_iter().fold(query, sqlx::query::Query::bind);
             let (cost, rows) = cost_of(&store, query.bind(Timestamp::local_now())).await;
             assert_eq!(rows, 100, "of the owner {owner}");

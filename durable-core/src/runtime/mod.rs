@@ -175,8 +175,9 @@ impl Runtime {
 
     /// Wakes the waits on this workflow, in this process and in others.
     pub(crate) fn announce_workflow(&self, workflow: &str) {
-        self.waiters.notify(Hint::hash_of(workflow));
-        self.notify_others(Hint::for_workflow(workflow));
+        let hash = Hint::hash_of(workflow);
+        self.waiters.notify(hash);
+        self.notify_others(Hint::Workflow(hash));
     }
 
     /// Wakes the dispatchers of a queue, in this process and in others: it has more workflows, or free slots.

@@ -93,8 +93,8 @@ sql_statements! {
     /// $1, $2 fence; $3 names and $4 how often each may be recovered; $5 limit; $6 running keys or NULL;
     /// $7 to $9 the reason. A workflow that was started here a moment ago has its
     /// first run and is not lost.
-    /// What nobody owns is read in the order of the index and up to the limit, of each owner that is gone, so that a batch
-    /// costs the same whether a hundred or a million are left. What is lost is found by one comparison of sets.
+    /// Workflows without a living owner are read in the order of the index, up to the limit for each former owner, so that
+    /// a batch costs the same whether a hundred or a million are left. Lost ones are found by one comparison of sets.
     take_over = format!(
         "with recursive {ORPHANED},
          known as materialized (select * from unnest($3::text[], $4::bigint[]) as known (name, most)),

@@ -55,8 +55,8 @@ sql_statements! {
     /// $1, $2 fence; $3 names and how often each may be recovered; $4 limit; $5 running keys or NULL;
     /// $6 to $8 the reason; $9 now. A workflow that was started here a moment ago has
     /// its first run and is not lost.
-    /// What nobody owns is read in the order of the index and up to the limit, so that a batch costs the same whether a
-    /// hundred or a million are left; of several owners that are gone one after the other.
+    /// Workflows without a living owner are read in the order of the index, up to the limit, so that a batch costs the same
+    /// whether a hundred or a million are left. Those of several former owners are read one owner after the other.
     take_over = format!(
         "with recursive {ORPHANED},
          known (name, most) as materialized (select cast(value ->> 0 as text), value ->> 1 from json_each($3)),

@@ -1,7 +1,8 @@
 //! The rows of dead executors are removed.
 
-use durable_core::store::RunningPart;
 use std::time::Duration;
+
+use durable_core::store::RunningPart;
 
 use crate::support::store_database::StoreDatabase;
 use crate::support::store_rows::{fence_out, register_executor, start_running, takeover_request};

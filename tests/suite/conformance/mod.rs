@@ -192,7 +192,7 @@ every_store_passes! {
         ;
         statement_counts:
             a_lone_row_costs_one_statement_and_one_commit,
-            a_last_record_with_its_end_costs_one_commit,
+            a_last_record_with_its_end_costs_one_statement_and_one_commit,
             a_batch_costs_one_commit,
             an_existing_workflow_costs_no_commit,
             a_lost_race_costs_no_commit,

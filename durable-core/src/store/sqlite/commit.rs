@@ -10,6 +10,7 @@ use crate::store::sql::sql_statements;
 use crate::store::sqlite::SqliteStore;
 use crate::store::sqlite::dialect::LARGE_INPUT;
 use crate::store::sqlite::nul_check::refuse_nul;
+use crate::store::sqlite::writer_connection::WriterGuard;
 use crate::store::store_error::is_clash;
 use crate::store::{Commit, Entry, Fence, NewWorkflow, StoreError, StoreFuture, Verdict};
 use crate::types::keys::WorkflowKey;
@@ -48,7 +49,7 @@ impl SqliteStore {
     /// row by row has to find out which.
     async fn commit_fast(
         &self,
-        connection: &mut SqliteConnection,
+        connection: &mut WriterGuard,
         fence: Fence,
         entries: &[Entry],
     ) -> Result<Option<Vec<Verdict>>, StoreError> {

@@ -26,11 +26,6 @@ sql_statements! {
                   or exists (select 1 from durable.messages
                               where workflow = (select key from durable.workflows where id = $2)
                                 and topic = $4 and idempotency_key = $3) as there";
-    /// $1, $2 fence; $3 keys; $4 now.
-    receive = format!(
-        "update durable.messages set received_at = coalesce(received_at, $4)
-          where key in (select value from json_each($3)) and {FENCE_HOLDS}"
-    );
 }
 
 /// Writes a message if its receiver can receive it.
@@ -101,7 +96,7 @@ impl SqliteStore {
         fence: Fence,
         keys: &[MessageKey],
     ) -> Result<u64, StoreError> {
-        let query = self.fenced(&self.sql.messages.receive, fence).bind(list(&numbers(keys))).bind(self.clock.now());
+        let query = self.fenced(&self.sql.batch_sql.receive, fence).bind(self.clock.now()).bind(list(&numbers(keys)));
         Ok(query.execute(transaction).await?.rows_affected())
     }
 

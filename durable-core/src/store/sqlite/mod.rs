@@ -4,6 +4,7 @@
 //! `commit` is the fast path and `commit_rows` the slow one; the other files are one trait each.
 
 mod batch;
+mod batch_sql;
 mod claim;
 mod claim_limited;
 mod claim_turns;
@@ -17,6 +18,7 @@ mod file_identity;
 mod messages;
 mod notify;
 mod nul_check;
+mod one_call;
 mod poll;
 #[cfg(test)]
 mod statement_snapshots;
@@ -135,7 +137,7 @@ pub(crate) struct SqliteStore {
 }
 
 statements_of_files! {
-    batch belongings claim claim_limited claim_turns commit commit_rows control enqueue enqueue_within events_and_streams
+    batch_sql belongings claim claim_limited claim_turns commit commit_rows control enqueue enqueue_within events_and_streams
     executors filtered_list fork_rows gauges histories maintenance messages messaging migrate notify poll queues read schedules
     single_rows takeover versions workflow_changes
 }

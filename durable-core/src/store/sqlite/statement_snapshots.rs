@@ -9,7 +9,7 @@ use crate::store::compare_snapshots::compare;
 #[test]
 fn statements_are_those_of_the_snapshots() {
     let sql = Statements::new(&render);
-    let smallest = |statement: &super::batch::SizedStatement| Arc::clone(statement.of(1).0);
+    let smallest = |statement: &super::batch_sql::SizedStatement| Arc::clone(statement.of(1).0);
     compare(
         "sqlite",
         &[
@@ -18,16 +18,16 @@ fn statements_are_those_of_the_snapshots() {
             ("finish", Arc::clone(&sql.single_rows.finish)),
             ("enqueue", Arc::clone(&sql.enqueue.enqueue)),
             ("debounce", Arc::clone(&sql.enqueue.debounce)),
-            ("batch_starts", smallest(sql.batch.starts.of(false))),
-            ("batch_usual_starts", smallest(sql.batch.starts.of(true))),
-            ("batch_queued", smallest(&sql.batch.queued)),
-            ("batch_records", smallest(sql.batch.records.of(false))),
-            ("batch_usual_records", smallest(sql.batch.records.of(true))),
-            ("batch_finishes", smallest(sql.batch.finishes.of(false))),
-            ("batch_usual_finishes", smallest(sql.batch.finishes.of(true))),
-            ("batch_messages", smallest(&sql.batch.messages)),
-            ("batch_events", smallest(&sql.batch.events)),
-            ("batch_items", smallest(&sql.batch.items)),
+            ("batch_starts", smallest(sql.batch_sql.starts.of(false))),
+            ("batch_usual_starts", smallest(sql.batch_sql.starts.of(true))),
+            ("batch_queued", smallest(&sql.batch_sql.queued)),
+            ("batch_records", smallest(sql.batch_sql.records.of(false))),
+            ("batch_usual_records", smallest(sql.batch_sql.records.of(true))),
+            ("batch_finishes", smallest(sql.batch_sql.finishes.of(false))),
+            ("batch_usual_finishes", smallest(sql.batch_sql.finishes.of(true))),
+            ("batch_messages", smallest(&sql.batch_sql.messages)),
+            ("batch_events", smallest(&sql.batch_sql.events)),
+            ("batch_items", smallest(&sql.batch_sql.items)),
             ("claim", Arc::clone(&sql.claim.claim)),
             ("claim_by_kind", Arc::clone(&sql.claim.claim_by_kind)),
             ("claim_limited_in_order", Arc::clone(&sql.claim_limited.in_order)),

@@ -9,9 +9,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, Connection, Sqlite, SqliteConnection};
+use sqlx::{ConnectOptions, Connection, Sqlite, SqliteConnection, raw_sql};
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 
+use crate::store::sqlite::dialect::Query;
 use crate::store::sqlite::file_identity::FileIdentity;
 
 /// One connection, opened when it is first needed, and again when it has become useless.
@@ -36,6 +37,8 @@ enum ConnectionSlot {
     #[default]
     Unopened,
     Open(SqliteConnection),
+    /// It may be in a transaction that the driver does not know of, and cannot be opened anew, because it is the database.
+    InDoubt(SqliteConnection),
     Closed,
 }
 
@@ -61,8 +64,15 @@ impl WriterConnection {
         if self.is_doubtful.swap(false, Ordering::Relaxed) && matches!(*slot, ConnectionSlot::Open(_)) {
             *slot = ConnectionSlot::Unopened;
         }
+        if let ConnectionSlot::InDoubt(connection) = &mut *slot {
+            let _ = raw_sql("rollback").execute(connection).await; // it fails if there is no transaction
+        }
+        *slot = match std::mem::take(&mut *slot) {
+            ConnectionSlot::InDoubt(connection) => ConnectionSlot::Open(connection),
+            other => other,
+        };
         match *slot {
-            ConnectionSlot::Open(_) => {}
+            ConnectionSlot::Open(_) | ConnectionSlot::InDoubt(_) => {}
             ConnectionSlot::Unopened => {
                 self.file.check_opened()?;
                 let connection = self.options.connect().await?;
@@ -73,7 +83,7 @@ impl WriterConnection {
             ConnectionSlot::Closed => return Err(sqlx::Error::PoolClosed),
         }
         let opening = self.openings.load(Ordering::Relaxed); // the slot's lock orders it
-        Ok(WriterGuard { slot, is_database: self.is_database, opening })
+        Ok(WriterGuard { slot, is_database: self.is_database, opening, is_in_doubt: false })
     }
 
     /// Waits for the connection, and asks a user's transaction that has it to give way.
@@ -100,13 +110,15 @@ impl WriterConnection {
 
     /// Whether the connection is open, and whether it is in use.
     pub(super) fn state(&self) -> (bool, bool) {
-        self.slot.try_lock().map_or((true, true), |slot| (matches!(*slot, ConnectionSlot::Open(_)), false))
+        self.slot
+            .try_lock()
+            .map_or((true, true), |slot| (matches!(*slot, ConnectionSlot::Open(_) | ConnectionSlot::InDoubt(_)), false))
     }
 
     /// Closes the connection once it is not in use; it cannot be locked after that.
     pub(super) async fn close(&self) {
         let slot = std::mem::replace(&mut *self.slot.lock().await, ConnectionSlot::Closed);
-        if let ConnectionSlot::Open(connection) = slot {
+        if let ConnectionSlot::Open(connection) | ConnectionSlot::InDoubt(connection) = slot {
             let _ = connection.close().await; // whatever was committed is in the file
         }
     }
@@ -134,6 +146,7 @@ pub(super) struct WriterGuard {
     slot: OwnedMutexGuard<ConnectionSlot>,
     is_database: bool,
     opening: u64,
+    is_in_doubt: bool,
 }
 
 impl WriterGuard {
@@ -141,6 +154,24 @@ impl WriterGuard {
     /// compared.
     pub(super) fn opening(&self) -> u64 {
         self.opening
+    }
+
+    /// Sends a text that begins a transaction and commits it. After an error the transaction is rolled back. If the caller
+    /// stops to wait, or the rollback fails, the connection is not used again as it is.
+    ///
+    /// # Errors
+    /// The error of the text.
+    pub(super) async fn execute_transaction(&mut self, query: Query) -> Result<(), sqlx::Error> {
+        self.is_in_doubt = true;
+        let done = query.execute(&mut **self).await;
+        // After an error that is none of a row there may be no transaction, and then the rollback fails.
+        self.is_in_doubt = done.is_err() && raw_sql("rollback").execute(&mut **self).await.is_err();
+        done.map(|_| ())
+    }
+
+    /// Whether the connection may be in a transaction that the driver does not know of.
+    pub(super) fn is_in_doubt(&self) -> bool {
+        self.is_in_doubt
     }
 }
 
@@ -169,8 +200,12 @@ impl Drop for WriterGuard {
     /// assumes that it is still open. Such a connection cannot begin another transaction: it is
     /// dropped, and the next lock opens a new one.
     fn drop(&mut self) {
-        if !self.is_database && self.is_in_transaction() {
+        if !self.is_database && (self.is_in_doubt || self.is_in_transaction()) {
             *self.slot = ConnectionSlot::Unopened;
+        } else if self.is_in_doubt
+            && let ConnectionSlot::Open(connection) = std::mem::take(&mut *self.slot)
+        {
+            *self.slot = ConnectionSlot::InDoubt(connection);
         }
     }
 }
@@ -198,6 +233,105 @@ impl DerefMut for ReadConnection {
         match self {
             Self::Pooled(connection) => connection,
             Self::Only(writer) => writer,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+    use sqlx::AssertSqlSafe;
+
+    use super::*;
+    use crate::store::Lifecycle;
+    use crate::store::sqlite::{SqliteStore, prepared};
+
+    /// A file of its own, in a folder of its own.
+    struct File(std::path::PathBuf);
+
+    impl File {
+        fn new() -> Self {
+            let folder = std::env::temp_dir().join(format!("durable-{}.test", uuid::Uuid::new_v4().simple()));
+            std::fs::create_dir(&folder).expect("the folder is new");
+            Self(folder)
+        }
+
+        fn url(&self) -> String {
+            format!("sqlite:{}", self.0.join("app.sqlite").display())
+        }
+    }
+
+    impl Drop for File {
+        fn drop(&mut self) {
+            std::fs::remove_dir_all(&self.0).expect("it is there");
+        }
+    }
+
+    /// A store with a table `numbers`.
+    async fn store(url: &str) -> SqliteStore {
+        let store = SqliteStore::open(url, false).await.expect("it is new");
+        raw_sql("create table numbers (number integer not null)")
+            .execute(&mut *store.writing().await.expect("it is open"))
+            .await
+            .expect("the text is right");
+        store
+    }
+
+    /// A transaction that writes so many numbers, and then this one.
+    fn writing(many: u32, last: &str) -> Query {
+        prepared(
+            &format!(
+                "begin immediate;
+                 with recursive n (n) as (select 1 union all select n + 1 from n where n < {many})
+                 insert into numbers select n from n;
+                 insert into numbers values ({last});
+                 commit"
+            )
+            .into(),
+        )
+    }
+
+    async fn count(writer: &mut WriterGuard) -> i64 {
+        sqlx::query_scalar(AssertSqlSafe("select count(*) from numbers"))
+            .fetch_one(&mut **writer)
+            .await
+            .expect("there is no transaction")
+    }
+
+    #[tokio::test]
+    async fn a_transaction_that_is_not_waited_for_is_ended_before_the_next_one() {
+        let file = File::new();
+        for url in [&*file.url(), "sqlite::memory:"] {
+            let store = store(url).await;
+            let mut writer = store.writing().await.expect("it is open");
+            assert!(writer.execute_transaction(writing(500_000, "0")).now_or_never().is_none(), "it takes a while");
+            drop(writer);
+            let mut writer = store.writing().await.expect("it can be used");
+            let before = count(&mut writer).await;
+            writer.execute_transaction(writing(1, "2")).await.expect("no other transaction is open");
+            assert_eq!((before, count(&mut writer).await), (0, 2), "{url}");
+            drop(writer);
+            store.close().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_transaction_that_fails_leaves_nothing_and_the_connection_goes_on() {
+        let file = File::new();
+        for url in [&*file.url(), "sqlite::memory:"] {
+            let store = store(url).await;
+            let mut writer = store.writing().await.expect("it is open");
+            let error = writer.execute_transaction(writing(3, "null")).await.expect_err("null is refused");
+            assert!(error.to_string().contains("NOT NULL"), "{error}");
+            assert!(!writer.is_in_doubt());
+            assert_eq!(count(&mut writer).await, 0);
+            writer.execute_transaction(writing(1, "2")).await.expect("no other transaction is open");
+            let opening = writer.opening();
+            drop(writer);
+            let mut writer = store.writing().await.expect("it is open");
+            assert_eq!((writer.opening(), count(&mut writer).await), (opening, 2));
+            drop(writer);
+            store.close().await;
         }
     }
 }

@@ -1,0 +1,123 @@
+//! A small batch as one call of SQLite's thread: `begin`, its statements and `commit` in one text.
+//!
+//! A call is two switches between threads, and a transaction of two statements would be four calls. Measured with one
+//! caller, a workflow of one step: 0.36 ms with four calls at its end, 0.26 ms with one. Larger batches gain nothing: their
+//! next statement is made while SQLite carries out the one before. Nor does another driver: with rusqlite on a thread of
+//! its own, 0.28 ms, and the same as here for 16 and 64 workflows at a time.
+
+use sqlx::AssertSqlSafe;
+use sqlx::error::ErrorKind;
+
+use crate::store::rows_by_kind::{BatchRows, numbers};
+use crate::store::sqlite::batch::{
+    are_usual_ends, are_usual_records, are_usual_starts, bind_chunk, bind_finishes, bind_message, bind_publication,
+    bind_queued, bind_records, bind_starts,
+};
+use crate::store::sqlite::batch_sql::{GIVEN_PARAMETERS, MIDDLE, SizedStatement};
+use crate::store::sqlite::commit::is_large;
+use crate::store::sqlite::dialect::{Query, list};
+use crate::store::sqlite::writer_connection::WriterGuard;
+use crate::store::sqlite::{BEGIN, SqliteStore};
+use crate::store::{Fence, StoreError};
+use crate::types::time::Timestamp;
+
+impl SqliteStore {
+    /// Whether [`in_one_call`](Self::in_one_call) can commit these rows.
+    pub(super) fn fits_one_call(rows: &BatchRows<'_>) -> bool {
+        let counts = rows_by_statement(rows);
+        // What was received has no count that proves the fence.
+        let proves_fence = counts.iter().any(|rows| *rows > 0);
+        proves_fence
+            && counts.iter().all(|rows| *rows <= MIDDLE)
+            && !rows.starts.iter().any(|it| is_large(it))
+            && !rows.queued.iter().any(|it| is_large(it.row))
+    }
+
+    /// Commits these rows, and returns whether that was done. If not, nothing is stored, because a row conflicts or could
+    /// not be written.
+    pub(super) async fn in_one_call(
+        &self,
+        writer: &mut WriterGuard,
+        fence: Fence,
+        rows: &BatchRows<'_>,
+    ) -> Result<bool, StoreError> {
+        let sql = &self.sql.batch_sql;
+        let are_usual =
+            (are_usual_starts(&rows.starts), are_usual_ends(&rows.finishes), are_usual_records(&rows.records));
+        let (starts, finishes) = (sql.starts.of(are_usual.0), sql.finishes.of(are_usual.1));
+        let records = sql.records.of(are_usual.2);
+        let statements = [starts, &sql.queued, &sql.messages, &sql.events, &sql.items, finishes, records];
+        let counts = rows_by_statement(rows);
+
+        let (mut text, mut parameters) = (format!("{BEGIN};"), 0);
+        for (statement, rows) in statements.into_iter().zip(counts).filter(|(_, rows)| *rows > 0) {
+            let (one, size) = statement.of(rows);
+            text.extend([&**one, ";", &*sql.expect, ";"]);
+            parameters += GIVEN_PARAMETERS + size * statement.columns + 1;
+        }
+        if !rows.received.is_empty() {
+            text.extend([&*sql.receive, ";"]);
+        }
+        text.push_str("commit");
+
+        let part = Part { fence, now: self.clock.now() };
+        let mut query = self.with_room(AssertSqlSafe(text), parameters + GIVEN_PARAMETERS + 1);
+        query = part.bind(query, starts, &rows.starts, bind_starts(are_usual.0));
+        query = part.bind(query, &sql.queued, &rows.queued, bind_queued);
+        query = part.bind(query, &sql.messages, &rows.messages, bind_message);
+        query = part.bind(query, &sql.events, &rows.events, bind_publication);
+        query = part.bind(query, &sql.items, &rows.items, bind_publication);
+        query = part.bind(query, finishes, &rows.finishes, bind_finishes(are_usual.1));
+        query = part.bind(query, records, &rows.records, bind_records(are_usual.2));
+        if !rows.received.is_empty() {
+            let keys: Vec<_> = rows.received.iter().map(|it| *it.row).collect();
+            query = part.bind_given(query).bind(list(&numbers(&keys)));
+        }
+        match writer.execute_transaction(query).await {
+            Ok(()) => {
+                self.counter.committed(counts.iter().map(|rows| *rows as u64).sum());
+                Ok(true)
+            }
+            Err(error) if is_refusal(&error) && !writer.is_in_doubt() => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// How many rows each statement writes, in their order.
+fn rows_by_statement(rows: &BatchRows<'_>) -> [usize; 7] {
+    let BatchRows { starts, queued, records, finishes, messages, events, items, .. } = rows;
+    [starts.len(), queued.len(), messages.len(), events.len(), items.len(), finishes.len(), records.len()]
+}
+
+/// What the statements of a call have in common.
+struct Part {
+    fence: Fence,
+    now: Timestamp,
+}
+
+impl Part {
+    fn bind_given(&self, query: Query) -> Query {
+        query.bind(self.fence.executor.get()).bind(self.fence.epoch.get()).bind(self.now)
+    }
+
+    /// Binds the rows of a statement, and how many it has to write.
+    fn bind<T>(
+        &self,
+        query: Query,
+        statement: &SizedStatement,
+        rows: &[T],
+        bind: impl FnMut(Query, &T) -> Query,
+    ) -> Query {
+        if rows.is_empty() {
+            return query;
+        }
+        bind_chunk(self.bind_given(query), statement, rows, bind).bind(i64::try_from(rows.len()).unwrap_or(i64::MAX)) // they are few
+    }
+}
+
+/// Whether a row conflicts with another one, or there are fewer rows than expected.
+fn is_refusal(error: &sqlx::Error) -> bool {
+    let kind = error.as_database_error().map(sqlx::error::DatabaseError::kind);
+    matches!(kind, Some(ErrorKind::UniqueViolation | ErrorKind::NotNullViolation))
+}

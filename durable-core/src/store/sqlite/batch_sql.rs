@@ -9,7 +9,8 @@ use crate::store::rows_by_kind::{TERMINAL, add_saturating};
 use crate::store::sqlite::dialect::after_the_last;
 
 /// The numbers of rows for which there are statements.
-const SIZES: [usize; 3] = [4, MIDDLE, LARGEST];
+const SIZES: [usize; 3] = [SMALLEST, MIDDLE, LARGEST];
+pub(super) const SMALLEST: usize = 4;
 pub(super) const MIDDLE: usize = 16;
 pub(super) const LARGEST: usize = 64;
 

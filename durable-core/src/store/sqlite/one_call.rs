@@ -6,31 +6,36 @@
 //! its own, 0.28 ms, and the same as here for 16 and 64 workflows at a time.
 
 use sqlx::AssertSqlSafe;
-use sqlx::error::ErrorKind;
 
 use crate::store::rows_by_kind::{BatchRows, numbers};
 use crate::store::sqlite::batch::{
     are_usual_ends, are_usual_records, are_usual_starts, bind_chunk, bind_finishes, bind_message, bind_publication,
     bind_queued, bind_records, bind_starts,
 };
-use crate::store::sqlite::batch_sql::{GIVEN_PARAMETERS, MIDDLE, SizedStatement};
+use crate::store::sqlite::batch_sql::{GIVEN_PARAMETERS, MIDDLE, SMALLEST, SizedStatement};
 use crate::store::sqlite::commit::is_large;
 use crate::store::sqlite::dialect::{Query, list};
-use crate::store::sqlite::writer_connection::WriterGuard;
+use crate::store::sqlite::writer_connection::{WriterGuard, is_of_a_row};
 use crate::store::sqlite::{BEGIN, SqliteStore};
 use crate::store::{Fence, StoreError};
 use crate::types::time::Timestamp;
 
 impl SqliteStore {
-    /// Whether [`in_one_call`](Self::in_one_call) can commit these rows.
+    /// Whether [`in_one_call`](Self::in_one_call) is to commit these rows: those of executions, or a few of two kinds. Each text
+    /// is prepared once for its numbers of rows, and is kept. There must not be many of them.
     pub(super) fn fits_one_call(rows: &BatchRows<'_>) -> bool {
+        let BatchRows { starts, queued, received, finishes, records, .. } = rows;
         let counts = rows_by_statement(rows);
+        let most = counts.into_iter().max().unwrap_or_default();
+        let kinds = counts.iter().filter(|rows| **rows > 0).count() + usize::from(!received.is_empty());
+        let of_executions =
+            starts.len() + finishes.len() + records.len() == counts.iter().sum::<usize>() && received.is_empty();
+        let usual = || are_usual_starts(starts) && are_usual_ends(finishes) && are_usual_records(records);
         // What was received has no count that proves the fence.
-        let proves_fence = counts.iter().any(|rows| *rows > 0);
-        proves_fence
-            && counts.iter().all(|rows| *rows <= MIDDLE)
-            && !rows.starts.iter().any(|it| is_large(it))
-            && !rows.queued.iter().any(|it| is_large(it.row))
+        most > 0
+            && (kinds <= 2 && most <= SMALLEST || most <= MIDDLE && of_executions && usual())
+            && !starts.iter().any(|it| is_large(it))
+            && !queued.iter().any(|it| is_large(it.row))
     }
 
     /// Commits these rows, and returns whether that was done. If not, nothing is stored, because a row conflicts or could
@@ -49,14 +54,16 @@ impl SqliteStore {
         let statements = [starts, &sql.queued, &sql.messages, &sql.events, &sql.items, finishes, records];
         let counts = rows_by_statement(rows);
 
-        let (mut text, mut parameters) = (format!("{BEGIN};"), 0);
+        let (mut text, mut parameters, mut sent) = (format!("{BEGIN};"), 0, 2);
         for (statement, rows) in statements.into_iter().zip(counts).filter(|(_, rows)| *rows > 0) {
             let (one, size) = statement.of(rows);
             text.extend([&**one, ";", &*sql.expect, ";"]);
             parameters += GIVEN_PARAMETERS + size * statement.columns + 1;
+            sent += 2;
         }
         if !rows.received.is_empty() {
             text.extend([&*sql.receive, ";"]);
+            sent += 1;
         }
         text.push_str("commit");
 
@@ -73,12 +80,12 @@ impl SqliteStore {
             let keys: Vec<_> = rows.received.iter().map(|it| *it.row).collect();
             query = part.bind_given(query).bind(list(&numbers(&keys)));
         }
-        match writer.execute_transaction(query).await {
+        match writer.execute_transaction(query, sent).await {
             Ok(()) => {
                 self.counter.committed(counts.iter().map(|rows| *rows as u64).sum());
                 Ok(true)
             }
-            Err(error) if is_refusal(&error) && !writer.is_in_doubt() => Ok(false),
+            Err(error) if is_of_a_row(&error) => Ok(false),
             Err(error) => Err(error.into()),
         }
     }
@@ -114,10 +121,4 @@ impl Part {
         }
         bind_chunk(self.bind_given(query), statement, rows, bind).bind(i64::try_from(rows.len()).unwrap_or(i64::MAX)) // they are few
     }
-}
-
-/// Whether a row conflicts with another one, or there are fewer rows than expected.
-fn is_refusal(error: &sqlx::Error) -> bool {
-    let kind = error.as_database_error().map(sqlx::error::DatabaseError::kind);
-    matches!(kind, Some(ErrorKind::UniqueViolation | ErrorKind::NotNullViolation))
 }

@@ -7,13 +7,16 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use futures_util::TryStreamExt;
+use sqlx::error::ErrorKind;
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, Connection, Sqlite, SqliteConnection, raw_sql};
+use sqlx::{ConnectOptions, Connection, Executor, Sqlite, SqliteConnection, raw_sql};
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 
 use crate::store::sqlite::dialect::Query;
 use crate::store::sqlite::file_identity::FileIdentity;
+use crate::types::database_fault::{self, DatabaseFault};
 
 /// One connection, opened when it is first needed, and again when it has become useless.
 #[derive(Debug)]
@@ -65,7 +68,10 @@ impl WriterConnection {
             *slot = ConnectionSlot::Unopened;
         }
         if let ConnectionSlot::InDoubt(connection) = &mut *slot {
-            let _ = raw_sql("rollback").execute(connection).await; // it fails if there is no transaction
+            match raw_sql("rollback").execute(connection).await {
+                Err(error) if !error.to_string().contains("no transaction is active") => return Err(error),
+                _ => {}
+            }
         }
         *slot = match std::mem::take(&mut *slot) {
             ConnectionSlot::InDoubt(connection) => ConnectionSlot::Open(connection),
@@ -156,23 +162,39 @@ impl WriterGuard {
         self.opening
     }
 
-    /// Sends a text that begins a transaction and commits it. After an error the transaction is rolled back. If the caller
-    /// stops to wait, or the rollback fails, the connection is not used again as it is.
+    /// Sends a text of so many statements that begins a transaction and commits it. After an error the transaction is rolled
+    /// back. If the caller stops to wait, or the rollback fails, the connection is not used again as it is.
     ///
     /// # Errors
-    /// The error of the text.
-    pub(super) async fn execute_transaction(&mut self, query: Query) -> Result<(), sqlx::Error> {
+    /// The error of the text, or of the rollback after an error of a row.
+    pub(super) async fn execute_transaction(&mut self, query: Query, statements: usize) -> Result<(), sqlx::Error> {
         self.is_in_doubt = true;
-        let done = query.execute(&mut **self).await;
-        // After an error that is none of a row there may be no transaction, and then the rollback fails.
-        self.is_in_doubt = done.is_err() && raw_sql("rollback").execute(&mut **self).await.is_err();
-        done.map(|_| ())
+        let connection: &mut SqliteConnection = &mut *self;
+        let done = connection.execute_many(query).try_fold(0, async |done, _| Ok(done + 1)).await;
+        let error = match done {
+            Ok(done) if done == statements => {
+                self.is_in_doubt = false;
+                return Ok(());
+            }
+            // The driver's thread has ended: there are no further results, and no error.
+            Ok(_) => return Err(sqlx::Error::WorkerCrashed),
+            Err(error) => error,
+        };
+        match raw_sql("rollback").execute(&mut **self).await {
+            Ok(_) => self.is_in_doubt = false,
+            // Only the beginning waits for another process.
+            Err(_) if database_fault::of_driver(&error) == DatabaseFault::LostRace => self.is_in_doubt = false,
+            Err(not_rolled_back) if is_of_a_row(&error) => return Err(not_rolled_back),
+            Err(_) => {} // such an error may have ended the transaction
+        }
+        Err(error)
     }
+}
 
-    /// Whether the connection may be in a transaction that the driver does not know of.
-    pub(super) fn is_in_doubt(&self) -> bool {
-        self.is_in_doubt
-    }
+/// Whether a row conflicts with another one, or has no value where there has to be one. The transaction goes on after that.
+pub(super) fn is_of_a_row(error: &sqlx::Error) -> bool {
+    let kind = error.as_database_error().map(sqlx::error::DatabaseError::kind);
+    matches!(kind, Some(ErrorKind::UniqueViolation | ErrorKind::NotNullViolation))
 }
 
 impl Deref for WriterGuard {
@@ -304,11 +326,11 @@ mod tests {
         for url in [&*file.url(), "sqlite::memory:"] {
             let store = store(url).await;
             let mut writer = store.writing().await.expect("it is open");
-            assert!(writer.execute_transaction(writing(500_000, "0")).now_or_never().is_none(), "it takes a while");
+            assert!(writer.execute_transaction(writing(500_000, "0"), 4).now_or_never().is_none(), "it takes a while");
             drop(writer);
             let mut writer = store.writing().await.expect("it can be used");
             let before = count(&mut writer).await;
-            writer.execute_transaction(writing(1, "2")).await.expect("no other transaction is open");
+            writer.execute_transaction(writing(1, "2"), 4).await.expect("no other transaction is open");
             assert_eq!((before, count(&mut writer).await), (0, 2), "{url}");
             drop(writer);
             store.close().await;
@@ -321,11 +343,11 @@ mod tests {
         for url in [&*file.url(), "sqlite::memory:"] {
             let store = store(url).await;
             let mut writer = store.writing().await.expect("it is open");
-            let error = writer.execute_transaction(writing(3, "null")).await.expect_err("null is refused");
+            let error = writer.execute_transaction(writing(3, "null"), 4).await.expect_err("null is refused");
             assert!(error.to_string().contains("NOT NULL"), "{error}");
-            assert!(!writer.is_in_doubt());
+            assert!(!writer.is_in_doubt);
             assert_eq!(count(&mut writer).await, 0);
-            writer.execute_transaction(writing(1, "2")).await.expect("no other transaction is open");
+            writer.execute_transaction(writing(1, "2"), 4).await.expect("no other transaction is open");
             let opening = writer.opening();
             drop(writer);
             let mut writer = store.writing().await.expect("it is open");
@@ -333,5 +355,43 @@ mod tests {
             drop(writer);
             store.close().await;
         }
+    }
+
+    #[tokio::test]
+    async fn a_transaction_with_fewer_results_than_statements_is_not_confirmed() {
+        let file = File::new();
+        let store = store(&file.url()).await;
+        let mut writer = store.writing().await.expect("it is open");
+        let error = writer.execute_transaction(writing(1, "2"), 5).await.expect_err("one is missing");
+        assert!(matches!(error, sqlx::Error::WorkerCrashed), "{error}");
+        let opening = writer.opening();
+        drop(writer);
+        let writer = store.writing().await.expect("it can be opened");
+        assert_ne!(writer.opening(), opening, "the driver's thread may be gone");
+        drop(writer);
+        store.close().await;
+    }
+
+    #[tokio::test]
+    async fn a_wait_for_another_process_does_not_cost_the_connection() {
+        let file = File::new();
+        let other = store(&file.url()).await;
+        let mut blocker = other.writing().await.expect("it is open");
+        let mut transaction = blocker.begin_with("begin immediate").await.expect("nobody else writes");
+        raw_sql("insert into numbers values (1)").execute(&mut *transaction).await.expect("it is the writer");
+        let store = SqliteStore::open(&file.url(), false).await.expect("the file is there");
+        let mut writer = store.writing().await.expect("it is open");
+        raw_sql("pragma busy_timeout = 1").execute(&mut *writer).await.expect("the text is right");
+        let error = writer.execute_transaction(writing(1, "2"), 4).await.expect_err("another one writes");
+        assert!(error.to_string().contains("locked"), "{error}");
+        transaction.rollback().await.expect("it is open");
+        let opening = writer.opening();
+        drop(writer);
+        let mut writer = store.writing().await.expect("it is open");
+        writer.execute_transaction(writing(1, "2"), 4).await.expect("nobody else writes");
+        assert_eq!(writer.opening(), opening);
+        drop((writer, blocker));
+        store.close().await;
+        other.close().await;
     }
 }

@@ -55,7 +55,7 @@ pub(crate) async fn a_batch_costs_one_commit(database: StoreDatabase) {
     assert_eq!(cost(store, me, &few, &Verdict::Stored).await, statement_counts(1, 1));
     let children: Vec<_> = all[..64].iter().map(|it| child(it.key, 2, &workflow(&format!("{}-2", it.id)))).collect();
     assert_eq!(cost(store, me, &children, &Verdict::Stored).await, in_sqlite(4));
-    let few: Vec<_> = all[..16].iter().map(|it| child(it.key, 3, &workflow(&format!("{}-3", it.id)))).collect();
+    let few: Vec<_> = all[..4].iter().map(|it| child(it.key, 3, &workflow(&format!("{}-3", it.id)))).collect();
     assert_eq!(cost(store, me, &few, &Verdict::Stored).await, statement_counts(1, 1));
     let mixed = [
         begin(&workflow("new")),

@@ -69,9 +69,11 @@ impl Heartbeat {
         // A workflow can be given up and begun anew before the answer comes: that is about these runs.
         let runs = runtime.running.all();
         let mut running = runs.iter().map(|it| it.key).collect();
+        let before = *rotation;
         let part = rotation.next(&mut running);
         let (sent, sent_at) = (Instant::now(), boot_time());
-        let answer = runtime.store.heartbeat(fence, runtime.settings.lease, part).await?;
+        let answer = runtime.store.heartbeat(fence, runtime.settings.lease, part).await;
+        let answer = answer.inspect_err(|_| *rotation = before)?; // the next one compares the same part
         runtime.timers.clock.observe(answer.now, sent);
         runtime.timers.wake();
         if !answer.fence_holds {
@@ -129,7 +131,7 @@ impl Heartbeat {
 
 /// Which of the running workflows the next heartbeat compares: in the order of their keys one part after the other, and
 /// then again from the beginning.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, Copy)]
 struct Rotation {
     /// The last key of the part before; `None` at the beginning.
     after: Option<WorkflowKey>,

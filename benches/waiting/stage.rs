@@ -14,6 +14,7 @@ pub(crate) const HEAD: &str = "\
 | store | wait | workflows | started in s | KiB each | idle statements/s | idle CPU | poll ms | wake ms p50 / p99 | shutdown s | recovered in s |
 |---|---|---|---|---|---|---|---|---|---|---|";
 
+const SHUTDOWN: Duration = Duration::from_mins(5);
 const DAY: Duration = Duration::from_hours(24);
 const IDLE: Duration = Duration::from_secs(20);
 /// How many start workflows at once.
@@ -92,7 +93,8 @@ impl Stage {
 
         let poll = if self.wait == "recv" { format!("{:.0}", self.poll_time(&app).await) } else { "–".to_owned() };
         let woken = self.wake(&app, &chosen).await;
-        let report = app.shutdown().await;
+        // The usual 20 seconds are too few for a million on Postgres.
+        let report = app.shutdown_with(ShutdownOptions::new().total(SHUTDOWN)).await;
         assert!(report.is_clean(), "{report}");
         let recovered = self.recover(self.count - chosen.len() as u64).await;
         println!(
@@ -121,7 +123,7 @@ impl Stage {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         let recovered = begun.elapsed().as_secs_f64();
-        app.shutdown().await;
+        app.shutdown_with(ShutdownOptions::new().total(SHUTDOWN)).await;
         recovered
     }
 

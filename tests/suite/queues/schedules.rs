@@ -296,7 +296,7 @@ async fn ticks_due_during_an_outage_are_missed(database: &TestDatabase) {
         app.skip_time(4 * HOUR);
         faulty.set_unreachable(false);
         assert_eq!(fired(database, "all", 5).await.len(), 5);
-        handled("skip", &started(database, "skip").await[0]).await;
+        handled("skip", &fired(database, "skip", 1).await[0]).await;
         app.skip_time(HOUR);
         fired(database, "all", 6).await;
         assert_eq!(

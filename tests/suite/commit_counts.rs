@@ -289,11 +289,11 @@ async fn a_full_queue_is_claimed_a_hundred_workflows_at_a_time(database: &TestDa
 }
 
 async fn several_free_slots_are_filled_with_one_claim(database: &TestDatabase) {
-    // Five with one claim and one end would be 80 commits. With one claim for each there are 200 claims, and the commits of
-    // the ends. On a busy machine workflows end apart, which only adds commits: as in `least_cost`, the least of a few counts.
-    let most = 200;
+    // Five with one claim and one end would be 80 commits, one by one 400. On a busy machine workflows end apart, which only
+    // adds commits: as in `least_cost`, the least of several counts.
+    let most = if database.is_postgres() { 140 } else { 180 };
     let mut costs = cost_of_a_full_queue(database, &COSTED_BY_FIVE, 200).await;
-    for _ in 0..2 {
+    for _ in 0..9 {
         if costs.commits > most {
             costs = cost_of_a_full_queue(database, &COSTED_BY_FIVE, 200).await;
         }

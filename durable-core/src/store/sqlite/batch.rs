@@ -37,7 +37,7 @@ impl SqliteStore {
         let only_records =
             rows.starts.is_empty() && rows.queued.is_empty() && rows.finishes.is_empty() && !rows.has_messaging();
         if !only_records || rows.records.len() > LARGEST {
-            if Self::fits_one_call(rows) && self.in_one_call(connection, fence, rows).await? {
+            if self.in_one_call(connection, fence, rows).await? {
                 return Ok(Some(same_for_all(&Verdict::Stored, entries.len())));
             }
             return self.in_a_transaction(connection, fence, rows, entries).await;

@@ -21,38 +21,28 @@ use crate::store::{Fence, StoreError};
 use crate::types::time::Timestamp;
 
 impl SqliteStore {
-    /// Whether [`in_one_call`](Self::in_one_call) is to commit these rows: those of executions, or a few of two kinds. Each text
-    /// is prepared once for its numbers of rows, and is kept. There must not be many of them.
-    pub(super) fn fits_one_call(rows: &BatchRows<'_>) -> bool {
-        let BatchRows { starts, queued, received, finishes, records, .. } = rows;
-        let counts = rows_by_statement(rows);
-        let most = counts.into_iter().max().unwrap_or_default();
-        let kinds = counts.iter().filter(|rows| **rows > 0).count() + usize::from(!received.is_empty());
-        let of_executions =
-            starts.len() + finishes.len() + records.len() == counts.iter().sum::<usize>() && received.is_empty();
-        let usual = || are_usual_starts(starts) && are_usual_ends(finishes) && are_usual_records(records);
-        // What was received has no count that proves the fence.
-        most > 0
-            && (kinds <= 2 && most <= SMALLEST || most <= MIDDLE && of_executions && usual())
-            && !starts.iter().any(|it| is_large(it))
-            && !queued.iter().any(|it| is_large(it.row))
-    }
-
-    /// Commits these rows, and returns whether that was done. If not, nothing is stored, because a row conflicts or could
-    /// not be written.
+    /// Commits these rows if that gains something, and returns whether it was done. If not, nothing is stored; the reason may
+    /// also be that a row conflicts, or could not be written.
     pub(super) async fn in_one_call(
         &self,
         writer: &mut WriterGuard,
         fence: Fence,
         rows: &BatchRows<'_>,
     ) -> Result<bool, StoreError> {
-        let sql = &self.sql.batch_sql;
+        let counts = rows_by_statement(rows);
+        // What was received has no count that proves the fence.
+        if counts.iter().all(|rows| *rows == 0) || counts.iter().any(|rows| *rows > MIDDLE) {
+            return Ok(false);
+        }
         let are_usual =
             (are_usual_starts(&rows.starts), are_usual_ends(&rows.finishes), are_usual_records(&rows.records));
+        if !has_few_texts(rows, counts, are_usual == (true, true, true)) || has_large_input(rows) {
+            return Ok(false);
+        }
+        let sql = &self.sql.batch_sql;
         let (starts, finishes) = (sql.starts.of(are_usual.0), sql.finishes.of(are_usual.1));
         let records = sql.records.of(are_usual.2);
         let statements = [starts, &sql.queued, &sql.messages, &sql.events, &sql.items, finishes, records];
-        let counts = rows_by_statement(rows);
 
         let (mut text, mut parameters, mut sent) = (format!("{BEGIN};"), 0, 2);
         for (statement, rows) in statements.into_iter().zip(counts).filter(|(_, rows)| *rows > 0) {
@@ -95,6 +85,20 @@ impl SqliteStore {
 fn rows_by_statement(rows: &BatchRows<'_>) -> [usize; 7] {
     let BatchRows { starts, queued, records, finishes, messages, events, items, .. } = rows;
     [starts.len(), queued.len(), messages.len(), events.len(), items.len(), finishes.len(), records.len()]
+}
+
+/// Whether the text is one of a few: rows of executions that have usual values, or a few rows of two kinds. A text is prepared
+/// for its numbers of rows and kept, and of many different ones the driver's cache would be full.
+fn has_few_texts(rows: &BatchRows<'_>, counts: [usize; 7], are_usual: bool) -> bool {
+    let BatchRows { starts, finishes, records, received, .. } = rows;
+    let of_executions =
+        received.is_empty() && starts.len() + finishes.len() + records.len() == counts.iter().sum::<usize>();
+    let kinds = counts.iter().filter(|rows| **rows > 0).count() + usize::from(!received.is_empty());
+    of_executions && are_usual || kinds <= 2 && counts.iter().all(|rows| *rows <= SMALLEST)
+}
+
+fn has_large_input(rows: &BatchRows<'_>) -> bool {
+    rows.starts.iter().any(|it| is_large(it)) || rows.queued.iter().any(|it| is_large(it.row))
 }
 
 /// What the statements of a call have in common.

@@ -377,7 +377,8 @@ mod tests {
         let file = File::new();
         let other = store(&file.url()).await;
         let mut blocker = other.writing().await.expect("it is open");
-        let mut transaction = blocker.begin_with("begin immediate").await.expect("nobody else writes");
+        let mut transaction =
+            blocker.begin_with(crate::store::sqlite::BEGIN).await.expect("no other transaction is open");
         raw_sql("insert into numbers values (1)").execute(&mut *transaction).await.expect("it is the writer");
         let store = SqliteStore::open(&file.url(), false).await.expect("the file is there");
         let mut writer = store.writing().await.expect("it is open");
@@ -388,7 +389,7 @@ mod tests {
         let opening = writer.opening();
         drop(writer);
         let mut writer = store.writing().await.expect("it is open");
-        writer.execute_transaction(writing(1, "2"), 4).await.expect("nobody else writes");
+        writer.execute_transaction(writing(1, "2"), 4).await.expect("no other transaction is open");
         assert_eq!(writer.opening(), opening);
         drop((writer, blocker));
         store.close().await;
